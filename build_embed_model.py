@@ -1,0 +1,511 @@
+"""Build the final model from saved embeddings and the numeric columns of a table.
+
+    python build_embed_model.py                               # takes up the last embeddings saved
+    python build_embed_model.py --embeddings saved_embeddings/sales --frozen
+    python build_embed_model.py --embeddings saved_embeddings/sales \\
+        --data customers.csv --target Customers               # another table, another target
+    python build_embed_model.py --predict new_rows.csv
+
+Load the vectors, read the table as build_embeddings.py did, concatenate the embeddings with the
+numeric columns, train (the embeddings with the rest, or frozen), save the final model in
+saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs none of our code.
+"""
+
+import argparse
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from build_embeddings import (
+    SAVED,
+    Clock,
+    add_options,
+    checkpoint_of,
+    embed,
+    evaluate,
+    head,
+    learned_vectors,
+    prediction_table,
+    recipe_for,
+    run,
+    show_columns,
+    show_metrics,
+    start_tensorflow,
+    to_predictions,
+    train,
+    write_results,
+)
+from data import InputError, reading
+from data.dataset import read_dataset, settings_of
+from data.encoding import MISSING, RESERVED, UNSEEN, Rows
+from data.manifest import describe, saved_encoding, saved_vocabulary
+from data.pictures import draw_curves
+from data.progress import Progress
+from data.reading import table_name
+from data.report import write_report
+from data.saving import (
+    check_file,
+    file_names,
+    publish,
+    read_set,
+    seal,
+    stage_copy,
+    working_folder,
+    write_vectors,
+)
+from data.table import DATE_PARTS, read_table
+
+PREDICTED_AT_ONCE = 131_072
+
+
+def main():
+    options = parse()
+    if options.predict:
+        return predict_rows(options)
+    sets = load_sets(options)
+    name, output, settings = task(options, sets)
+    clock = Clock()
+    with working_folder(output) as work:
+        # Load the vectors, and read the table as they need it.
+        saved = choose_columns(sets, options)
+        vocabularies = vocabularies_of(saved, sets)
+        dataset = read_dataset(settings, work / "cache", vocabularies, extend=not options.frozen)
+        show_columns(dataset)
+        sources = show_matches(dataset, saved, sets)
+        clock.lap("read")
+
+        # Embeddings and numeric columns into one network.
+        start_tensorflow()
+        recipe = recipe_for(dataset, options)
+        checkpoint = checkpoint_of(work, dataset, recipe, options, sources=sources)
+        model = build_model(dataset.encoding, recipe, options.seed)
+        load_vectors(model, dataset.encoding, saved, frozen=options.frozen)
+        history = train(model, dataset, recipe, seed=options.seed, checkpoint=checkpoint)
+        clock.lap("train")
+
+        # Judge it on the test rows, beside the first script's model where it had the same task.
+        metrics, predicted = evaluate(model, dataset)
+        first = {} if options.data else first_metrics(output)
+        show_metrics({"final model": metrics["test"], **first, "baseline": metrics["baseline"]})
+
+        # Save a model that is complete in itself, with the vectors that it uses.
+        staging = work / "staging"
+        stage_present(output, staging)
+        folder = staging / "embed_model"
+        manifest = describe(dataset, name) | {"sources": sources, "frozen": options.frozen}
+        write_vectors(folder, manifest, learned_vectors(model, dataset.encoding.vocabularies))
+        write_results(folder, dataset, history, metrics | clock.seconds(), predicted, manifest)
+        raw_model(model, dataset.encoding).save(folder / "model.keras")
+        draw_curves(folder / "curves", {"training": history})
+        seal(folder, manifest)
+        seal_whole(staging, manifest)
+        publish(staging, output)
+        checkpoint.remove()
+    print(f"saved in {output}/embed_model")
+
+
+# The model
+
+
+def build_model(encoding, recipe, seed=0):
+    """The final network: embeddings and scaled numbers, concatenated, dense layers, outputs.
+
+    Returns:
+        keras.Model: {"codes": int32 [batch, columns], "numbers": float32 [batch, numeric columns],
+        NaN for missing} -> float32 [batch, members, outputs].
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    codes = keras.Input((len(encoding.vocabularies),), dtype="int32", name="codes")
+    inputs, parts = {"codes": codes}, [embed(codes, encoding.vocabularies, recipe)]
+    if encoding.numerics:
+        numbers = keras.Input((len(encoding.numerics),), name="numbers")
+        inputs["numbers"] = numbers
+        parts.append(present_numbers(numbers, encoding.numerics))
+    hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    return keras.Model(inputs, head(hidden, encoding.target, recipe), name="network")
+
+
+def present_numbers(numbers, numerics):
+    """Scaled numbers without missing ones, and a flag for each column that had some in training.
+
+    Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
+    (2024), section 3.
+    """
+    import keras
+    from keras import ops
+
+    missing = ops.isnan(numbers)
+    filled = ops.where(missing, 0.0, numbers)
+    parts = [filled / ops.sqrt(1.0 + ops.square(filled / 3.0))]
+    flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
+    parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
+    return keras.layers.Concatenate(name="present_numbers")(parts) if flagged else parts[0]
+
+
+def load_vectors(model, encoding, saved, frozen):
+    """Put saved vectors into the model's embeddings; categories new to them start as unseen."""
+    for i, vocabulary in enumerate(encoding.vocabularies):
+        if vocabulary.column not in saved:
+            continue
+        _, _, vectors = saved[vocabulary.column]
+        new = vocabulary.cardinality - len(vectors)
+        layer = model.get_layer(f"embedding_{i}")
+        layer.set_weights([np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])])
+        layer.trainable = not frozen
+
+
+def raw_model(network, encoding):
+    """The network behind layers that take raw columns, so that the saved file is complete.
+
+    Returns:
+        keras.Model: dict of column -> [batch], text for categories (empty for missing), float64
+        for numbers (NaN for missing) -> float32 [batch, 1] in the target's units, or class
+        probabilities [batch, classes].
+    """
+    import keras
+    from keras import ops
+
+    trained, network = network, keras.Model.from_config(network.get_config())
+    network.set_weights(trained.get_weights())  # a copy that knows nothing of our optimizer
+    inputs, codes, numbers = {}, [], []
+    for i, vocabulary in enumerate(encoding.vocabularies):
+        texts = vocabulary.texts()
+        # Other spellings of a category, and of a missing value, after the categories themselves.
+        others = {text: MISSING for text in ("", *reading.MISSING_TEXTS)} | vocabulary.spellings
+        others = {text: row for text, row in others.items() if text not in set(texts)}
+        text = keras.Input((), dtype="string", name=input_name(vocabulary.column, i))
+        lookup = keras.layers.StringLookup(
+            vocabulary=[*texts, *others], mask_token=None, num_oov_indices=1, name=f"lookup_{i}"
+        )
+        index = ops.cast(lookup(text), "int32")  # 0 where unseen, then the categories in order
+        other = ops.take(
+            np.array([0, *others.values()], "int32"), ops.maximum(index - len(texts), 0)
+        )
+        row = ops.where(index > len(texts), other, index + (RESERVED - 1))
+        inputs[vocabulary.column] = text
+        codes.append(row)
+    arrays = {"codes": ops.stack(codes, axis=1)}
+    for i, numeric in enumerate(encoding.numerics):
+        number = keras.Input((), dtype="float64", name=input_name(numeric.column, i))
+        inputs[numeric.column] = number
+        scaled = ops.clip((number - numeric.center) / numeric.scale, -1e6, 1e6)
+        numbers.append(ops.cast(scaled, "float32"))
+    if numbers:
+        arrays["numbers"] = ops.stack(numbers, axis=1)
+    outputs, target = network(arrays), encoding.target
+    if target.task == "regression":
+        values = outputs * target.std + target.mean
+        values = ops.expm1(ops.clip(values, 0.0, 88.0)) if target.transform == "log1p" else values
+        return keras.Model(inputs, ops.mean(values, axis=1))
+    if target.task == "binary":
+        positive = ops.mean(ops.sigmoid(outputs), axis=1)
+        return keras.Model(inputs, ops.concatenate([1.0 - positive, positive], axis=1))
+    return keras.Model(inputs, ops.mean(ops.softmax(outputs, axis=-1), axis=1))
+
+
+def input_name(column, i):
+    """The name of a column's input layer: its own, where Keras allows it."""
+    return column if "/" not in column and column else f"column {i}"
+
+
+# Beside the first script's results
+
+
+def first_metrics(output):
+    """The first script's test metrics, for the table of this one's."""
+    metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+    return {"embeddings alone": metrics["test"]}
+
+
+def stage_present(output, staging):
+    """The present set, if there is one, into the staging folder; embed_model/ comes new."""
+    if (output / "embeddings.json").exists():
+        stage_copy(output, staging)
+
+
+def seal_whole(staging, manifest):
+    """A new report for the whole, which changes the set's own manifest too."""
+    own = staging / "embeddings.json"
+    if own.exists():
+        manifest = json.loads(own.read_text(encoding="utf-8"))
+    write_report(staging, manifest)
+    if own.exists():
+        seal(staging, manifest)
+
+
+# Saved vectors for this table
+
+
+def load_sets(options):
+    """The saved sets to use: those named, else the one saved last.
+
+    Returns:
+        dict of set's name -> (folder, manifest, vectors)
+    """
+    folders = options.embeddings
+    if not folders:
+        folders = [last_saved("*/embeddings.json")]
+    sets = {}
+    for folder in folders:
+        manifest, vectors = read_set(folder)
+        name = Path(folder).resolve().name
+        if name == "embed_model":
+            name = Path(folder).resolve().parent.name
+        if name in sets:
+            raise InputError(f"--embeddings: two sets are named '{name}'; rename one's folder.")
+        sets[name] = (Path(folder).resolve(), manifest, vectors)
+    return sets
+
+
+def last_saved(pattern):
+    """The folder in saved_embeddings/ that was written last."""
+    found = sorted(SAVED.glob(pattern), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError(
+            "--embeddings: nothing is saved yet in saved_embeddings/; run build_embeddings.py first."
+        )
+    return found[-1].parent
+
+
+def task(options, sets):
+    """What is to be learned: the table that the embeddings were learned from, or another one.
+
+    Returns:
+        (name of the table, output folder, settings for `read_dataset`)
+    """
+    if options.data is None:
+        if len(sets) > 1:
+            raise InputError("--data: name the table on which the sets are to be used.")
+        ((folder, manifest, _),) = sets.values()
+        settings = dict(manifest["options"])
+        for option in ("target", "categorical", "numeric", "split_by", "test_data"):
+            if getattr(options, option) is not None:
+                raise InputError(
+                    f"--{option.replace('_', '-')}: recorded with the embeddings already; it is "
+                    "only needed with --data."
+                )
+        for part, entries in manifest["split"]["sources"].items():
+            check_unchanged(entries, part)
+        return manifest["table"], options.output or folder, settings
+    name = table_name(options.data)
+    return name, options.output or SAVED / file_names([name])[name], settings_of(options)
+
+
+def check_unchanged(entries, part):
+    """Raise InputError if a file is not what the embeddings were learned from."""
+    for entry in entries:
+        name = entry["path"]
+        if not name.startswith("openml:") and not Path(name).exists():
+            raise InputError(
+                f"{name}: the table that the embeddings were learned from is not there; put it "
+                "back, or name another with --data and --target."
+            )
+    if reading.fingerprint([entry["path"] for entry in entries]) != entries:
+        raise InputError(
+            f"{entries[0]['path']}: the file has changed since the embeddings were learned; run "
+            "build_embeddings.py again, or name it with --data and --target as another table."
+        )
+
+
+def choose_columns(sets, options):
+    """Which saved column serves which column of the table.
+
+    Returns:
+        dict of column -> (names of the sets that have it, its name there, vectors)
+    """
+    chosen, homes = {}, {}
+    for name, (_, manifest, vectors) in sets.items():
+        for column in manifest["columns"]:
+            homes.setdefault(column, []).append(name)
+            chosen[column] = ([name], column, vectors[column])
+    by_hand = {}
+    for use in options.use or []:
+        saved, equals, column = use.rpartition("=")
+        name, colon, rest = saved.partition(":")
+        if colon and name in sets and rest in sets[name][1]["columns"]:
+            candidates, saved = [name], rest
+        else:
+            candidates = homes.get(saved, [])
+        if not equals or not candidates:
+            raise InputError(
+                f"--use {use}: write SAVED=COLUMN or SET:SAVED=COLUMN; the saved columns are "
+                f"{', '.join(sorted(homes))}."
+            )
+        if len(candidates) > 1:
+            raise InputError(
+                f"--use {use}: {' and '.join(candidates)} both have '{saved}'; write "
+                f"{candidates[0]}:{saved}={column}."
+            )
+        by_hand[column] = (candidates, saved, sets[candidates[0]][2][saved])
+    for column, names in homes.items():
+        chosen[column] = (names, *chosen[column][1:])
+    return chosen | by_hand
+
+
+def vocabularies_of(chosen, sets):
+    """The saved vocabularies under the names of the columns that they serve."""
+    found = {}
+    for column, (names, saved, _) in chosen.items():
+        found[column] = saved_vocabulary(sets[names[0]][1], saved)
+        found[column].column = column
+    return found
+
+
+def show_matches(dataset, chosen, sets):
+    """Print which saved column serves which column, and how much of the table it knows.
+
+    Returns:
+        list of {"set": folder, "sha256": of its manifest, "columns": {column: saved column}}
+
+    Raises:
+        InputError: no column has saved vectors, or two sets have them, or a set knows no category
+            of its column.
+    """
+    lines, used = [], {}
+    train = dataset.split["train"]
+    codes = dataset.rows.codes(train)
+    for j, vocabulary in enumerate(dataset.encoding.vocabularies):
+        column = vocabulary.column
+        if column not in chosen:
+            lines.append({"column": column, "saved set": "none, learned here", "known": ""})
+            continue
+        names, saved, vectors = chosen[column]
+        if len(names) > 1:
+            raise InputError(
+                f"--embeddings: {' and '.join(names)} both have '{column}'; choose with "
+                f"--use {names[0]}:{saved}={column}."
+            )
+        (name,) = names
+        known = float(np.mean((codes[:, j] >= RESERVED) & (codes[:, j] < len(vectors))))
+        if known == 0:
+            raise InputError(
+                f"--data: the set '{name}' knows no category of '{column}'; name another column "
+                f"with --use, or leave it out with --drop."
+            )
+        lines.append({"column": column, "saved set": f"{name}: {saved}", "known": f"{known:.0%}"})
+        if known < 0.5:
+            dataset.notes.append(
+                f"'{column}': '{name}' knows the category of {known:.0%} of the rows only."
+            )
+        used.setdefault(name, {})[column] = saved
+    if not used:
+        raise InputError(
+            "--data: no column has saved vectors; say which one serves which column with "
+            "--use SAVED=COLUMN."
+        )
+    print(pd.DataFrame(lines).to_string(index=False))
+    return [
+        {
+            "set": str(sets[name][0]),
+            "sha256": hashlib.sha256((sets[name][0] / "embeddings.json").read_bytes()).hexdigest(),
+            "columns": columns,
+        }
+        for name, columns in used.items()
+    ]
+
+
+# New rows
+
+
+def predict_rows(options):
+    """Write predictions for rows without a target, in input order, beside the model."""
+    folder = (options.embeddings or [last_saved("*/embed_model/embeddings.json")])[0]
+    folder = folder / "embed_model" if (folder / "embed_model").is_dir() else folder
+    manifest, _ = read_set(folder)
+    model_file = check_file(folder, manifest, "model.keras")
+    encoding, settings = saved_encoding(manifest), manifest["options"]
+    files = reading.find_files(options.predict, "--predict")
+    dialect = reading.dialect(files, options.separator, options.encoding)
+    features = feature_roles(encoding, settings)
+    extra = [c for c in reading.column_names(files[0], **dialect) if c not in features]
+    if extra:
+        print(f"note: {len(extra)} columns are not needed: {', '.join(extra)[:200]}")
+    output = options.output or folder / f"predictions_{table_name(files)}.csv"
+    with tempfile.TemporaryDirectory() as work:
+        keep_na = settings["keep_na"] or ()
+        table = read_table({"data": files}, features, Path(work), dialect=dialect, keep_na=keep_na)
+        rows, target = Rows(table, encoding), encoding.target
+        start_tensorflow()
+        import keras
+
+        network = keras.saving.load_model(model_file, safe_mode=True).get_layer("network")
+        progress = Progress("predicting")
+        unfinished = output.with_name(f".{output.name}.part")
+        with open(unfinished, "w", encoding="utf-8", newline="") as file:
+            for start in range(0, table.rows, PREDICTED_AT_ONCE):
+                chosen = np.arange(start, min(start + PREDICTED_AT_ONCE, table.rows))
+                inputs = {"codes": rows.codes(chosen)}
+                if encoding.numerics:
+                    inputs["numbers"] = rows.numbers(chosen)
+                outputs = network.predict(inputs, batch_size=8192, verbose=0)
+                lines = prediction_table(chosen, to_predictions(outputs, target), target)
+                lines.to_csv(file, index=False, header=start == 0)
+                progress(chosen[-1] + 1, (chosen[-1] + 1) / table.rows)
+        unfinished.replace(output)
+    progress.done(f"{table.rows:,} predictions in {output}")
+
+
+def feature_roles(encoding, settings):
+    """How to read the columns of new rows: those that the model takes, dates whole."""
+    features = {v.column: "categorical" for v in encoding.vocabularies}
+    features |= {n.column: "numeric" for n in encoding.numerics}
+    for column in settings["dates"] or []:
+        for part in (*DATE_PARTS, "elapsed"):
+            features.pop(f"{column}_{part}", None)
+        features[column] = "date"
+    return features
+
+
+# The command line
+
+
+def parse():
+    description, _, _ = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog="example:\n  python build_embed_model.py --embeddings saved_embeddings/sales "
+        "--data customers.csv --target Customers",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    vectors = parser.add_argument_group("the saved embeddings")
+    vectors.add_argument(
+        "--embeddings",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="sets that build_embeddings.py saved (default: the one saved last)",
+    )
+    vectors.add_argument(
+        "--use",
+        nargs="+",
+        metavar="SAVED=COLUMN",
+        help="a saved column for a column of another name; SET:SAVED=COLUMN where two sets have it",
+    )
+    how = vectors.add_mutually_exclusive_group()
+    how.add_argument("--frozen", action="store_true", help="keep the vectors as they are")
+    how.add_argument(
+        "--fine-tune",
+        dest="frozen",
+        action="store_false",
+        help="train the vectors further, with the rest of the network (default)",
+    )
+    parser.add_argument(
+        "--predict",
+        nargs="+",
+        metavar="FILE",
+        help="predict new rows with the model saved last, or that of --embeddings, and do nothing "
+        "else; --output names the CSV",
+    )
+    add_options(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,183 @@
+"""Which categories have learned to lie together: nearest neighbours as tables, lines and maps.
+
+Similarity is the cosine of the angle between two vectors, from -1 to 1, as is usual for learned
+embeddings (Mikolov et al. 2013, "Efficient Estimation of Word Representations in Vector Space",
+section 4).
+"""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
+
+from data.progress import Progress
+from data.saving import csv_field, file_names
+
+# Time grows with the square of the categories: 20,000 of size 50 take seconds and 200 MB. A column
+# with more shows its most frequent ones, whose vectors have had rows enough to learn from.
+MOST_CATEGORIES = 20_000
+RESERVED = 2  # embedding rows that are no category: 0 missing, 1 unseen
+
+
+def nearest(vectors, k):
+    """Return the k nearest other vectors of each vector, nearest first.
+
+    Args:
+        vectors: float [n, size]. A zero vector has similarity 0 to all others that are not zero.
+        k: at most n - 1 are returned.
+
+    Returns:
+        indices int64 [n, min(k, n - 1)] and similarities float64 of the same shape.
+    """
+    k = min(k, len(vectors) - 1)
+    if k < 1:
+        return np.empty((len(vectors), 0), "int64"), np.empty((len(vectors), 0))
+    # Unit vectors that are nearest by Euclidean distance are so by cosine, and scikit-learn finds
+    # them many times faster. A zero vector has no direction: it gets one of its own.
+    units = normalize(np.column_stack([vectors, ~np.any(vectors, axis=1)]).astype("float64"))
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(units)
+    distances, indices = search.kneighbors()  # without an argument no vector is its own neighbour
+    return indices, 1.0 - distances**2 / 2.0
+
+
+def inverse(vectors, points, k=1):
+    """Return the rows of `vectors` that lie nearest to each point, and how far away they are.
+
+    The distance is Euclidean, so that each vector finds itself: cosine similarity cannot tell
+    parallel vectors apart.
+
+    Args:
+        vectors: float [n, size]; points: float [m, size]; k: at most n are returned.
+
+    Returns:
+        indices int64 [m, min(k, n)] and distances float64 of the same shape.
+    """
+    search = NearestNeighbors(n_neighbors=min(k, len(vectors)), algorithm="brute")
+    distances, indices = search.fit(vectors).kneighbors(points)
+    return indices, distances
+
+
+def write_neighbours(folder, manifest, arrays, k=5):
+    """Write neighbours/<column>.csv: category, nearest_1, similarity_1, ... of every column.
+
+    One line per category in the vocabulary's order, with fewer than k neighbours where the column
+    has fewer. Of more than 20,000 categories only the 20,000 with the most training rows are
+    there, as categories and as neighbours.
+    """
+    (Path(folder) / "neighbours").mkdir(exist_ok=True)
+    stems = file_names(manifest["columns"])
+    progress = Progress("finding nearest categories", "columns")
+    for done, (name, column) in enumerate(manifest["columns"].items()):
+        progress(done)
+        shown = _frequent(column, MOST_CATEGORIES)
+        indices, similarities = nearest(arrays[name][shown], k)
+        fields = [csv_field(column["vocabulary"][row - RESERVED]) for row in shown]
+        header = [f"nearest_{i},similarity_{i}" for i in range(1, indices.shape[1] + 1)]
+        path = Path(folder) / "neighbours" / f"{stems[name]}.csv"
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(",".join(["category", *header]) + "\n")
+            for field, row, values in zip(
+                fields, indices.tolist(), similarities.tolist(), strict=True
+            ):
+                near = (f"{fields[i]},{value:.4f}" for i, value in zip(row, values, strict=True))
+                file.write(",".join([field, *near]) + "\n")
+    progress.done()
+
+
+def telling_lines(manifest, arrays, columns=3, lines=3):
+    """Return lines such as "country: Spain is near Mexico, Argentina, Colombia".
+
+    Of the columns with at least eight text categories those whose neighbours say most about the
+    target: by how much the variance of the target between categories shrinks when the mean target
+    of a category's three nearest neighbours is taken off its own (training rows as weights).
+    Columns where nothing shrinks are left out; where the target has many classes, and no mean,
+    the columns with the clearest neighbours are taken. Within a column, the categories with the
+    clearest neighbours among the ten most frequent.
+
+    Args:
+        columns, lines: at most so many columns, and so many lines for each.
+
+    Returns:
+        list of str, possibly empty, safe to print on a terminal.
+    """
+    told = []
+    for name, column in manifest["columns"].items():
+        if column["type"] != "str" or len(column["vocabulary"]) < 8:
+            continue
+        shown = _frequent(column, 1000)
+        indices, similarities = nearest(arrays[name][shown], 3)
+        rows = np.asarray(column["rows"], "float64")[shown]
+        score = similarities.mean()
+        if column.get("mean_target") is not None:
+            score = _explained(np.asarray(column["mean_target"], "float64")[shown], rows, indices)
+        if score <= 0:
+            continue
+        frequent = np.argsort(-rows, kind="stable")[:10]
+        clearest = frequent[np.argsort(-similarities[frequent].mean(axis=1), kind="stable")]
+        words = [_printable(column["vocabulary"][row - RESERVED]) for row in shown]
+        near = [", ".join(words[j] for j in row) for row in indices]
+        told.append(
+            (score, [f"{_printable(name)}: {words[i]} is near {near[i]}" for i in clearest[:lines]])
+        )
+    told.sort(key=lambda column: -column[0])
+    return [line for _, column_lines in told[:columns] for line in column_lines]
+
+
+def write_projector(folder, manifest, arrays):
+    """Write projector/<column>_vectors.tsv and _metadata.tsv for TensorBoard's Embedding Projector.
+
+    Its "Load" button takes them as they are (https://projector.tensorflow.org): vectors without a
+    header, metadata (category, rows and, where there is one, mean_target) with one. Tabs and line
+    breaks in a category become \\t, \\n and \\r. Categories as in `write_neighbours`.
+    """
+    (Path(folder) / "projector").mkdir(exist_ok=True)
+    stems = file_names(manifest["columns"])
+    for name, column in manifest["columns"].items():
+        shown = _frequent(column, MOST_CATEGORIES)
+        vectors = Path(folder) / "projector" / f"{stems[name]}_vectors.tsv"
+        with open(vectors, "w", encoding="utf-8", newline="") as file:
+            for start in range(0, len(shown), 4096):
+                part = arrays[name][shown[start : start + 4096]].astype(str).tolist()
+                file.writelines("\t".join(vector) + "\n" for vector in part)
+        means = column.get("mean_target")
+        header = ["category", "rows"] + ([] if means is None else ["mean_target"])
+        metadata = Path(folder) / "projector" / f"{stems[name]}_metadata.tsv"
+        with open(metadata, "w", encoding="utf-8", newline="") as file:
+            file.write("\t".join(header) + "\n")
+            for row in shown:
+                fields = [_one_line(column["vocabulary"][row - RESERVED]), str(column["rows"][row])]
+                if means is not None:
+                    known = means[row] is not None and math.isfinite(means[row])
+                    fields.append(f"{means[row]:.6g}" if known else "")
+                file.write("\t".join(fields) + "\n")
+
+
+def _frequent(column, most):
+    """Embedding rows of the `most` categories with the most training rows, in their order."""
+    rows = np.asarray(column["rows"])[RESERVED:]
+    return np.sort(np.argsort(-rows, kind="stable")[:most]) + RESERVED
+
+
+def _explained(means, rows, indices):
+    """Variance of the means that the mean of their neighbours takes away; NaN counts as 0 rows."""
+    rows = np.where(np.isfinite(means), rows, 0.0)
+    if rows.sum() == 0:
+        return 0.0
+    means = np.nan_to_num(means)
+    spread = np.average((means - np.average(means, weights=rows)) ** 2, weights=rows)
+    return spread - np.average((means - means[indices].mean(axis=1)) ** 2, weights=rows)
+
+
+def _one_line(category):
+    text = category if isinstance(category, str) else repr(category)
+    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _printable(text):
+    """At most 30 characters that move no cursor."""
+    text = re.sub(r"\s+", " ", text)
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= 30 else text[:29] + "…"

@@ -1,0 +1,310 @@
+"""report.html: one file that shows what was trained on what, how well, and where categories lie.
+
+The page opens by double click, loads nothing from anywhere and can be sent as it is. It is
+report.template.html with the numbers of a set put in as JSON. Whatever comes from a table is
+escaped as JSON here and set as text there, never as markup; the page's content security policy
+allows its own script and style by their hashes, and no network.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.pictures import (
+    PLACED,
+    category_text,
+    colour_scale,
+    map_coordinates,
+    most_frequent,
+    wide_range,
+)
+
+TEMPLATE = Path(__file__).with_name("report.template.html")
+LARGEST = 4_500_000  # bytes of the page
+SEARCHABLE = 5_000  # categories of a column in the page, most frequent first
+SEARCHABLE_IN_ALL = 40_000
+NEIGHBOURS = 8
+NAME_LENGTH = 400  # characters of a category
+FEW_TEST_ROWS = 10  # the mean error of fewer rows is mostly chance
+ERRORS_KEPT = 1_000  # categories of a column in errors.csv
+ERRORS_SHOWN = 15  # of those, in the page
+
+# ---------------------------------------------------------------------------- errors by category
+
+
+def write_errors(folder, manifest, codes, actual, predicted):
+    """Write errors.csv: in which categories the test rows are predicted worst.
+
+    Columns: column, embedding_row (0 missing, 1 unseen), category, rows (test rows), then
+    mean_absolute_error, mean_actual and mean_predicted for a regression, log_loss, share_actual
+    and mean_probability (of the second class) for two classes, log_loss alone for more. Largest
+    first, categories with fewer than 10 test rows after the others, 1,000 a column.
+
+    Args:
+        folder: to write into.
+        manifest: of the set.
+        codes: column -> int [test rows], embedding row of each test row.
+        actual: float [test rows], or int class positions.
+        predicted: float [test rows], or probabilities [test rows, classes].
+    """
+    actual, predicted = np.asarray(actual), np.asarray(predicted, dtype=float)
+    if predicted.ndim == 1:
+        values = {
+            "mean_absolute_error": np.abs(actual - predicted),
+            "mean_actual": actual,
+            "mean_predicted": predicted,
+        }
+    else:
+        given = predicted[np.arange(len(actual)), actual]
+        values = {"log_loss": -np.log(np.maximum(given, np.finfo(float).eps))}
+        if predicted.shape[1] == 2:
+            values |= {"share_actual": actual, "mean_probability": predicted[:, 1]}
+    measure = next(iter(values))
+    values = pd.DataFrame(values)
+    tables = []
+    for name, column in manifest["columns"].items():
+        groups = values.groupby(np.asarray(codes[name]))
+        table = groups.mean()
+        table.insert(0, "rows", groups.size())
+        table["few"] = table["rows"] < FEW_TEST_ROWS
+        table = table.sort_values(["few", measure], ascending=[True, False], kind="stable")
+        table = table.drop(columns="few").head(ERRORS_KEPT)
+        texts = [
+            "(unseen)" if row == 1 else category_text(column, row) or "(missing)"
+            for row in table.index
+        ]
+        table.insert(0, "category", texts)
+        table.insert(0, "column", name)
+        tables.append(table.rename_axis("embedding_row").reset_index())
+    if tables:
+        tables = pd.concat(tables)
+        order = ["column", "embedding_row", "category", "rows"]
+        tables = tables[order + [c for c in tables if c not in order]]
+        tables.to_csv(Path(folder) / "errors.csv", index=False, errors="backslashreplace")
+
+
+# ------------------------------------------------------------------------------------ the report
+
+
+def write_report(folder, manifest):
+    """Write report.html into `folder` from the files that are there.
+
+    Read are embeddings.npz, history.csv, metrics.json and errors.csv, and the same in
+    embed_model/ with comparison.csv and embeddings.json; each but the arrays may be missing.
+    A folder with embed_model/ alone, whose vectors came from another table, is shown likewise.
+
+    Args:
+        folder: of a set that is being written, with embeddings.npz, or embed_model/ that has it.
+        manifest: of that embeddings.npz; its "array" keys say what is where.
+
+    Returns the path. Raises OSError and ValueError when the files are not those of a set.
+    """
+    folder = Path(folder)
+    models = [
+        _model(path, name)
+        for path, name in ((folder, "Embeddings"), (folder / "embed_model", "Final model"))
+        if (path / "metrics.json").is_file() or (path / "history.csv").is_file()
+    ]
+    page = {
+        "table": manifest["table"],
+        "target": manifest["target"],
+        "numeric": list(manifest.get("numeric", {})),
+        "models": models,
+        "comparison": _csv(folder / "embed_model" / "comparison.csv"),
+        "details": _details(folder, manifest),
+    }
+    final = folder / "embed_model" / "embeddings.json"
+    if final.is_file():
+        page["numeric"] = list(_json(final).get("numeric", {})) or page["numeric"]
+
+    arrays = folder / "embeddings.npz"
+    if not arrays.is_file():
+        arrays = folder / "embed_model" / "embeddings.npz"
+    searchable = min(SEARCHABLE, SEARCHABLE_IN_ALL // max(1, len(manifest["columns"])))
+    while True:
+        page["columns"] = _columns(arrays, manifest, searchable)
+        page["errors"] = _errors(folder, manifest, searchable)
+        text = _fill(page)
+        if len(text) <= LARGEST or searchable <= 10:
+            break
+        searchable //= 2
+    path = folder / "report.html"
+    path.unlink(missing_ok=True)  # a hard link to the report of the set before
+    path.write_bytes(text)
+    return path
+
+
+def _fill(page):
+    """The template with the page's numbers: bytes."""
+    template = TEMPLATE.read_text(encoding="utf-8")
+    policy = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]
+    for tag in ("script", "style"):
+        (code,) = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        policy.append(f"{tag}-src 'sha256-{digest}'")
+    data = json.dumps(page, separators=(",", ":"), allow_nan=False)  # ASCII, U+2028 too
+    for character in "<>&":
+        data = data.replace(character, f"\\u{ord(character):04x}")
+    title = html.escape(page["table"]).encode("ascii", "xmlcharrefreplace").decode()
+    template = template.replace("{{policy}}", "; ".join(policy)).replace("{{title}}", title)
+    return template.replace("{{data}}", data).encode()
+
+
+def _columns(arrays, manifest, searchable):
+    """What the page shows of each column; the vectors are read one column at a time."""
+    from data.neighbours import nearest
+
+    columns = []
+    with np.load(arrays, allow_pickle=False) as archive:
+        for name, column in manifest["columns"].items():
+            chosen = most_frequent(column, searchable)
+            vectors = archive[column["array"]][chosen]
+            coordinates, how = map_coordinates(vectors[:PLACED])
+            indices, similarities = nearest(vectors, NEIGHBOURS)
+            rows = np.asarray(column["rows"])
+            shown = {
+                "name": name,
+                "categories": len(column["vocabulary"]),
+                "size": column["size"],
+                "missing": int(rows[0]),
+                "how": how,
+                "names": [_name(category_text(column, row)) for row in chosen],
+                "rows": rows[chosen].tolist(),
+                "xy": _whole_numbers(coordinates),
+                "neighbours": indices.tolist(),
+                "similarities": np.rint(similarities * 100).astype(int).tolist(),
+            }
+            if column.get("mean_target") is not None:
+                means = np.asarray(column["mean_target"], dtype=float)
+                shown["means"] = [_rounded(mean) for mean in means[chosen]]
+                shown["centre"], shown["half"] = colour_scale(means, rows, chosen[:PLACED])
+            columns.append(shown)
+    return columns
+
+
+def _name(text):
+    return text if text is None or len(text) <= NAME_LENGTH else text[: NAME_LENGTH - 1] + "…"
+
+
+def _whole_numbers(coordinates):
+    """Coordinates from 0 to 1000, x and y in one scale, y downwards as on a screen."""
+    if not len(coordinates):
+        return []
+    span = np.ptp(coordinates, axis=0).max()
+    scaled = (coordinates - coordinates.min(axis=0)) / (span if span > 0 else 1) * 1000
+    scaled[:, 1] = scaled[:, 1].max() - scaled[:, 1]
+    return np.rint(scaled).astype(int).tolist()
+
+
+def _rounded(value):
+    """Six significant digits, which keep the page small; None for what JSON has no number for."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def _model(folder, name):
+    """What one training left behind: history, metrics."""
+    history, metrics = _csv(folder / "history.csv"), folder / "metrics.json"
+    model = {"name": name, "history": history}
+    if history:
+        losses = [
+            row[history["columns"].index(column)]
+            for column in ("loss", "val_loss")
+            if column in history["columns"]
+            for row in history["rows"]
+        ]
+        model["logarithmic"] = wide_range([loss for loss in losses if loss is not None])
+    return model | (_json(metrics) if metrics.is_file() else {})
+
+
+def _errors(folder, manifest, searchable):
+    """The categories with the largest test errors, of the final model where there is one."""
+    for name, path in (("Final model", folder / "embed_model"), ("Embeddings", folder)):
+        if not (path / "errors.csv").is_file():
+            continue
+        table = pd.read_csv(
+            path / "errors.csv", dtype={"column": str, "category": str}, keep_default_na=False
+        )
+        table = table[table["rows"] >= min(FEW_TEST_ROWS, table["rows"].max())]
+        measure = table.columns[4]
+        table = table.sort_values(measure, ascending=False, kind="stable")
+        table = table.groupby("column", sort=False).head(ERRORS_SHOWN)
+        positions = {column: number for number, column in enumerate(manifest["columns"])}
+        indices = {
+            column: {row: i for i, row in enumerate(most_frequent(entry, searchable).tolist())}
+            for column, entry in manifest["columns"].items()
+        }
+        rows = [
+            [
+                positions[line[0]],
+                indices[line[0]].get(line[1]),  # where it stands in the page, if it does
+                _name(line[2]),
+                line[3],
+                *map(_rounded, line[4:]),
+            ]
+            for line in table.itertuples(index=False)
+            if line[0] in positions
+        ]
+        return {"model": name, "measures": list(table.columns[4:]), "rows": rows}
+    return None
+
+
+def _details(folder, manifest):
+    """How it was trained, as (title, [(name, value as text)])."""
+    details = [
+        ("Target", manifest["target"]),
+        ("Split", manifest.get("split", {})),
+        ("Options", manifest.get("options", {})),
+        ("Versions", manifest.get("versions", {})),
+    ]
+    final = folder / "embed_model" / "embeddings.json"
+    sources = (_json(final) if final.is_file() else manifest).get("sources", [])
+    for source in sources:
+        columns = source.get("columns", {})
+        texts = columns.items() if isinstance(columns, dict) else [(c, "") for c in columns]
+        details.insert(0, (f"Vectors from {source.get('set')}", dict(texts)))
+    return [
+        (title, [(str(name), _plain(value)) for name, value in values.items() if _says(value)])
+        for title, values in details
+        if any(map(_says, values.values())) or title.startswith("Vectors")
+    ]
+
+
+def _says(value):
+    return value is not None and value is not False and value != [] and value != {}
+
+
+def _plain(value):
+    """A value of the manifest as short text."""
+    if isinstance(value, dict):
+        text = ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
+    elif isinstance(value, list):
+        text = ", ".join(map(_plain, value))
+    elif value is True:
+        text = "yes"
+    elif isinstance(value, int):
+        text = str(value) if value < 10_000 else f"{value:,}"
+    else:
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 500 else text[:499] + "…"
+
+
+def _json(path):
+    return json.loads(path.read_bytes())
+
+
+def _csv(path):
+    """A small table as {"columns": [...], "rows": [[...], ...]}, or None when there is no file."""
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path)
+    rows = [
+        [_rounded(value) if isinstance(value, float) else value for value in row]
+        for row in table.astype(object).to_numpy().tolist()
+    ]
+    return {"columns": table.columns.tolist(), "rows": rows}

@@ -1,0 +1,645 @@
+"""Saved sets: what was written is what is read, whatever happens to the files in between."""
+
+import contextlib
+import copy
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from data import InputError, publishing, saving  # noqa: E402
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals")
+
+
+def make_set(columns, seed=0):
+    """A manifest and random vectors from {column: (type, vocabulary, size)}."""
+    random = np.random.default_rng(seed)
+    manifest = {
+        "format": "keras-entity-embeddings", "version": 1, "table": "trips", "columns": {},
+        "numeric": {}, "target": {"name": "price", "task": "regression"}, "split": {},
+        "options": {}, "versions": saving.versions(),
+    }  # fmt: skip
+    arrays = {}
+    for name, (kind, vocabulary, size) in columns.items():
+        cardinality = len(vocabulary) + 2
+        manifest["columns"][name] = {
+            "role": "categorical", "type": kind, "vocabulary": vocabulary,
+            "cardinality": cardinality, "size": size,
+            "rows": [0, 0, *range(len(vocabulary), 0, -1)],
+            "mean_target": [None, None, *np.linspace(0, 1, len(vocabulary)).tolist()],
+        }  # fmt: skip
+        arrays[name] = random.normal(size=(cardinality, size)).astype("float32")
+    return manifest, arrays
+
+
+SMALL = {
+    "country": ("str", ["Spain", "Italy", "NA", "007", "", "=1+1"], 3),
+    "shop": ("int", [-5, 0, 7], 2),
+    "weight": ("float", [0.1, 2.0], 2),
+    "open": ("bool", [False, True], 2),
+}
+
+
+def save(output, columns=None, seed=0):
+    manifest, arrays = make_set(SMALL if columns is None else columns, seed)
+    with saving.working_folder(output) as working:
+        staging = working / "staging"
+        saving.write_vectors(staging, manifest, arrays)
+        saving.seal(staging, manifest)
+        saving.publish(staging, output)
+    return manifest, arrays
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "trips")
+    return tmp_path / "trips"
+
+
+def refusal(function, *arguments):
+    """The one sentence of the InputError that the call must raise."""
+    with pytest.raises(InputError) as caught:
+        function(*arguments)
+    sentence = str(caught.value)
+    assert sentence.isprintable() and len(sentence) < 600
+    return sentence
+
+
+def edit(folder, change):
+    """Change the manifest as someone would who also knows about the checksums."""
+    manifest = json.loads((folder / "embeddings.json").read_text())
+    change(manifest)
+    (folder / "embeddings.json").write_text(json.dumps(manifest))
+
+
+def forge(folder, members, compression=zipfile.ZIP_STORED):
+    """Replace embeddings.npz by zeros or {column: bytes of an npy file}, checksums included."""
+    columns = json.loads((folder / "embeddings.json").read_text())["columns"]
+    with zipfile.ZipFile(folder / "embeddings.npz", "w", compression) as archive:
+        for name in columns:
+            array = np.zeros((columns[name]["cardinality"], columns[name]["size"]), "<f4")
+            archive.writestr(f"{columns[name]['array']}.npy", members.get(name, npy(array)))
+    digest = hashlib.sha256((folder / "embeddings.npz").read_bytes()).hexdigest()
+    zeros = {
+        name: hashlib.sha256(bytes(4 * column["cardinality"] * column["size"])).hexdigest()
+        for name, column in columns.items()
+    }
+
+    def change(manifest):
+        manifest["files"]["embeddings.npz"] = digest
+        for name in zeros:
+            manifest["columns"][name]["sha256"] = zeros[name]
+
+    edit(folder, change)
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+# ------------------------------------------------------------------------------ names of files
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.text() | st.text("aAbéÉeß\u0301./\\: %~", max_size=4), max_size=12))
+def test_every_name_gets_a_safe_file_name_of_its_own(names):
+    stems = saving.file_names(names)
+    assert stems == saving.file_names(sorted(names, reverse=True))
+    for spelling in ("NFC", "NFD", "NFKC", "NFKD"):
+        folded = {unicodedata.normalize(spelling, stem).casefold() for stem in stems.values()}
+        assert len(folded) == len(names)
+    for stem in stems.values():
+        assert stem and len(stem.encode()) <= 100
+        assert not set(stem) & set('/\\:*?"<>|\0') and stem.isprintable()
+        assert stem[0] not in "-. " and stem[-1] not in ". "
+
+
+@pytest.mark.parametrize("name", ["country", "Ad Group", "día_2", "a.b-c", "file", "国"])
+def test_ordinary_names_stay_as_they_are(name):
+    assert saving.file_names([name]) == {name: name}
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.txt", "Com1", "LPT9 .x", ".", "..", "/etc", "", "~"])
+def test_names_with_a_meaning_to_a_system_are_changed(name):
+    stem = saving.file_names([name])[name]
+    assert stem.startswith("%") and stem != name
+
+
+def test_np_load_finds_every_column(tmp_path):
+    names = ["file", "allow_pickle", "a", "a.npy", "a.NPY", "A", "x/y", "n" * 300]
+    _, arrays = save(tmp_path / "s", {name: ("int", [1, 2], 2) for name in names})
+    stems = saving.file_names(names)
+    with np.load(tmp_path / "s" / "embeddings.npz", allow_pickle=False) as saved:
+        assert stems["file"] == "file"
+        for name in names:
+            np.testing.assert_array_equal(saved[stems[name]], arrays[name])
+
+
+# ------------------------------------------------------------------------------ there and back
+
+VOCABULARIES = st.one_of(
+    st.tuples(st.just("str"), st.lists(st.text(), unique=True, max_size=8)),
+    st.tuples(st.just("int"), st.lists(st.integers(-(2**63), 2**64 - 1), unique=True, max_size=8)),
+    st.tuples(
+        st.just("float"),
+        st.lists(st.floats(allow_nan=False, allow_infinity=False), unique=True, max_size=8),
+    ),
+    st.tuples(st.just("bool"), st.lists(st.booleans(), unique=True)),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.text(max_size=20), VOCABULARIES, max_size=4))
+def test_any_set_is_read_as_it_was_written(columns):
+    columns = {name: (kind, words, 2) for name, (kind, words) in columns.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        manifest, arrays = save(Path(folder) / "s")
+        manifest, arrays = save(Path(folder) / "s", columns, seed=1)
+        assert os.listdir(folder) == ["s"]
+        found, vectors = saving.read_set(Path(folder) / "s")
+        frames = saving.load_embeddings(Path(folder) / "s")
+    assert found == manifest and list(vectors) == list(frames) == list(columns)
+    for name, (kind, words, _) in columns.items():
+        assert vectors[name].dtype == np.float32 and (vectors[name] == arrays[name]).all()
+        assert frames[name].index.tolist() == words
+        assert [type(word).__name__ for word in frames[name].index.tolist()] == [kind] * len(words)
+        np.testing.assert_array_equal(frames[name].to_numpy(), arrays[name][2:])
+
+
+def test_frames_say_what_each_row_is(folder):
+    _, arrays = saving.read_set(folder)
+    frames = saving.load_embeddings(folder)
+    frame = frames["country"]
+    assert frame.index.name == "country" and list(frame.columns) == ["dim_0", "dim_1", "dim_2"]
+    np.testing.assert_array_equal(frame.loc["NA"], arrays["country"][4])
+    np.testing.assert_array_equal(np.float32(frame.attrs["missing"]), arrays["country"][0])
+    np.testing.assert_array_equal(np.float32(frame.attrs["unseen"]), arrays["country"][1])
+    dtypes = [str(frames[name].index.dtype) for name in ("country", "shop", "weight", "open")]
+    assert dtypes == ["str", "int64", "float64", "bool"]
+    assert len(pd.concat([frames["shop"], frames["weight"]])) == 5  # pandas compares the attrs
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.text(), unique=True, min_size=1, max_size=8), st.integers(0, 2**32 - 1))
+def test_the_csv_holds_categories_and_floats_exactly(words, seed):
+    manifest, arrays = make_set({"c": ("str", words, 50)})
+    bits = np.random.default_rng(seed).integers(0, 2**32, arrays["c"].shape, dtype="uint32")
+    floats = bits.view("float32")  # of every size, subnormal ones, too
+    arrays["c"] = np.where(np.isfinite(floats), floats, np.float32(0))
+    with tempfile.TemporaryDirectory() as folder:
+        saving.write_vectors(folder, manifest, arrays)
+        frame = pd.read_csv(
+            Path(folder) / "vectors" / "c.csv", dtype={"category": str},
+            keep_default_na=False,
+        ).set_index("category")  # fmt: skip
+    assert frame.index.tolist() == words
+    assert frame.pop("rows").tolist() == manifest["columns"]["c"]["rows"][2:]
+    assert (frame.to_numpy().astype("float32") == arrays["c"][2:]).all()
+
+
+def test_the_csv_opens_with_plain_pandas(tmp_path):
+    _, arrays = save(tmp_path / "s", {"city": ("str", ["Rome", 'a,"b"\r\n', " x "], 2)})
+    frame = pd.read_csv(tmp_path / "s" / "vectors" / "city.csv", index_col=0)
+    assert frame.index.tolist() == ["Rome", 'a,"b"\r\n', " x "]
+    assert (frame[["dim_0", "dim_1"]].to_numpy("float32") == arrays["city"][2:]).all()
+
+
+def test_very_many_categories_get_a_csv_only_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "CSV_LIMIT", 5)
+    manifest, arrays = make_set(SMALL)
+    saving.write_vectors(tmp_path, manifest, arrays)
+    assert manifest["columns"]["country"]["csv"] is None
+    assert os.listdir(tmp_path / "vectors").count("country.csv") == 0
+    saving.write_vectors(tmp_path, manifest, arrays, all_csv=True)
+    assert (tmp_path / manifest["columns"]["country"]["csv"]).is_file()
+
+
+def test_the_same_vectors_give_the_same_bytes(tmp_path):
+    save(tmp_path / "a")
+    save(tmp_path / "b")
+    for name in ("embeddings.npz", "embeddings.json", "vectors/country.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((8, 2), "f4"), np.zeros((8, 3)), np.full((8, 3), "x")])
+def test_vectors_of_a_wrong_shape_or_type_are_not_written(tmp_path, wrong):
+    manifest, arrays = make_set(SMALL)
+    with pytest.raises(ValueError, match="country"):
+        saving.write_vectors(tmp_path, manifest, arrays | {"country": wrong})
+    arrays["country"][0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        saving.write_vectors(tmp_path, manifest, arrays)
+
+
+def test_the_seal_covers_every_file_but_not_the_model_folder(tmp_path):
+    manifest, arrays = make_set(SMALL)
+    for name in ("maps", "embed_model"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").write_bytes(b"picture")
+    (tmp_path / "embed_model.txt").write_text("not in the folder")
+    saving.write_vectors(tmp_path, manifest, arrays)
+    saving.seal(tmp_path, manifest)
+    vectors = {f"vectors/{name}.csv" for name in SMALL}
+    expected = {"embeddings.npz", "maps/x.png", "embed_model.txt"} | vectors
+    assert set(json.loads((tmp_path / "embeddings.json").read_text())["files"]) == expected
+    assert saving.check_file(tmp_path, manifest, "maps/x.png") == tmp_path / "maps" / "x.png"
+    (tmp_path / "maps" / "x.png").write_bytes(b"pictura")
+    assert "x.png" in refusal(saving.check_file, tmp_path, manifest, "maps/x.png")
+    assert "embed_model/x.png" in refusal(
+        saving.check_file, tmp_path, manifest, "embed_model/x.png"
+    )
+
+
+# ------------------------------------------------------------------------- damaged and hostile
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_one_flipped_bit_anywhere_is_noticed(data):
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "trips"
+        save(folder)
+        path = folder / "embeddings.npz"
+        content = bytearray(path.read_bytes())
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        path.write_bytes(content)
+        assert "embeddings.npz" in refusal(saving.read_set, folder)
+
+
+def test_a_truncated_or_missing_file_is_named(folder):
+    path = folder / "embeddings.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "embeddings.npz" in refusal(saving.read_set, folder)
+    path.unlink()
+    assert "embeddings.npz" in refusal(saving.read_set, folder)
+    (folder / "embeddings.json").unlink()
+    assert "build_embeddings.py" in refusal(saving.read_set, folder)
+    assert "build_embeddings.py" in refusal(saving.read_set, folder / "nowhere")
+
+
+def test_the_array_of_another_column_is_refused(folder):
+    def swap(manifest):
+        weight, is_open = manifest["columns"]["weight"], manifest["columns"]["open"]
+        weight["array"], is_open["array"] = is_open["array"], weight["array"]
+
+    edit(folder, swap)
+    assert "'weight'" in refusal(saving.read_set, folder)
+
+
+def test_a_newer_format_asks_for_a_newer_program(folder):
+    edit(folder, lambda manifest: manifest.update(version=2))
+    assert "newer" in refusal(saving.read_set, folder)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        npy(np.array([[Bomb()] * 2] * 5, dtype=object)),
+        npy(np.zeros((5, 2), "f8")),
+        npy(np.zeros((5, 2), ">f4")),
+        npy(np.zeros((2, 5), "f4")),
+        npy(np.asfortranarray(np.zeros((5, 2), "f4"))),
+        npy(np.zeros((5, 2), "f4"))[:-4],
+        npy(np.zeros((5, 2), "f4")) + b"more",
+        npy(np.full((5, 2), np.nan, "f4")),
+        npy(np.zeros((5, 2), "f4")).replace(b"(5, 2)", b"(5,2e9)"),
+        npy(np.zeros((5, 2), "f4")).replace(b"(5, 2), }", b"(-----5,2)"),
+        b"\x93NUMPY\x01\x00\xff\xff{",
+        b"PK",
+        b"",
+    ],
+)
+def test_an_array_that_is_not_what_the_manifest_says_is_refused(folder, member, monkeypatch):
+    monkeypatch.chdir(folder)
+    forge(folder, {})
+    saving.read_set(folder)  # the forgery itself is accepted
+    forge(folder, {"shop": member})
+    assert "embeddings.npz" in refusal(saving.read_set, folder)
+    assert not (folder / "exploded").exists()
+
+
+def test_what_a_file_only_claims_to_hold_takes_no_memory(folder):
+    """A petabyte declared, and a compressed member that would unpack to a gigabyte."""
+    forge(folder, {}, zipfile.ZIP_DEFLATED)
+    assert "uncompressed" in refusal(saving.read_set, folder)
+    huge = 2**48
+    forged = npy(np.zeros((5, 2), "f4")).replace(b"(5, 2), }" + b" " * 14, b"(5, %d), }" % huge)
+    assert b"%d" % huge in forged
+    forge(folder, {"shop": forged})
+    edit(folder, lambda manifest: manifest["columns"]["shop"].update(size=huge))
+    assert "'shop'" in refusal(saving.read_set, folder)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    | st.sampled_from(["../../etc/passwd", "/etc/passwd", "C:\\x", "\ud800", "HUGE", 2**64]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), JUNK)
+def test_a_manifest_with_anything_anywhere_is_read_or_refused_in_one_sentence(data, junk):
+    manifest = copy.deepcopy(PLAIN[0])
+    place = manifest
+    for _ in range(data.draw(st.integers(1, 4))):
+        keys = list(place) if isinstance(place, dict) else range(len(place))
+        holder, key = place, data.draw(st.sampled_from(keys))
+        place = holder[key]
+        if not isinstance(place, dict | list) or not place:
+            break
+    if data.draw(st.booleans()):
+        holder[key] = junk
+    elif isinstance(holder, dict):
+        del holder[key]
+    else:
+        holder.append(junk)
+    text = json.dumps(manifest).replace('"HUGE"', "9" * 5000)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(Path(PLAIN_FOLDER.name) / "s" / "embeddings.npz", folder)
+        (Path(folder) / "embeddings.json").write_text(text)
+        with contextlib.suppress(InputError):
+            frames = saving.load_embeddings(folder)
+            assert all(len(frame) for frame in frames.values())
+            return
+        refusal(saving.read_set, folder)
+
+
+PLAIN_FOLDER = tempfile.TemporaryDirectory()
+PLAIN = save(Path(PLAIN_FOLDER.name) / "s")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "\xff", "[" * 100_000, '{"a":' * 100_000, '{"version": NaN}', "1e999"],
+)
+def test_what_is_not_a_manifest_is_refused(folder, text):
+    (folder / "embeddings.json").write_bytes(text.encode("latin-1"))
+    assert "embeddings.json" in refusal(saving.read_set, folder)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hosts", "a/../../b", "C:\\x", "a\\b", ""])
+def test_no_path_of_a_manifest_leads_outside(folder, name):
+    edit(folder, lambda manifest: manifest["files"].update({name: "0" * 64}))
+    assert "path inside" in refusal(saving.read_set, folder)
+
+
+def test_a_set_replaced_while_it_is_read_is_read_again(tmp_path):
+    output = tmp_path / "s"
+    expected = [save(output, seed=seed)[1] for seed in (1, 0)]
+    failures, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            try:
+                _, arrays = saving.read_set(output)
+            except InputError as error:
+                failures.append(str(error))
+                return
+            if not any((arrays["shop"] == one["shop"]).all() for one in expected):
+                failures.append("a mixture")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for seed in range(12):
+        save(output, seed=seed % 2)
+    done.set()
+    reader.join()
+    assert not failures
+
+
+# --------------------------------------------------------------------------------- publishing
+
+
+def die_at(step, action):
+    """Run `action` in a copy of this process that is killed before so many steps on files; True
+    if it was."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def count(event, arguments):
+            nonlocal left
+            left -= event == "open" or event.startswith(("os.", "shutil.", "fcntl.", "ctypes."))
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        with contextlib.suppress(BaseException):
+            action()
+            os._exit(0)
+        os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), "the run failed by itself"
+    return status != 0
+
+
+@posix
+@pytest.mark.parametrize("exchange", [True, False])
+def test_killed_at_any_step_the_output_is_the_previous_set_or_the_new_one(
+    tmp_path, exchange, monkeypatch
+):
+    if not exchange:
+        monkeypatch.setattr(publishing, "_exchange", lambda one, other: False)
+    columns = {"shop": ("int", [1, 2], 2)}
+    output = tmp_path / "trips"
+    sets = {seed: save(tmp_path / f"set-{seed}", columns, seed)[1]["shop"] for seed in (1, 2)}
+
+    def state():
+        if not output.exists():
+            return None
+        found = saving.read_set(output)[1]["shop"]
+        return next(seed for seed, array in sets.items() if (array == found).all())
+
+    def run(seed):
+        with saving.working_folder(output) as working:
+            saving.stage_copy(tmp_path / f"set-{seed}", working / "staging")
+            saving.publish(working / "staging", output)
+
+    seen = set()
+    for first, previous in ((1, None), (2, 1)):
+        step, killed = 0, True
+        while killed:
+            step += 1
+            killed = die_at(step, lambda seed=first: run(seed))
+            if exchange or previous is None:
+                assert state() in (previous, first)
+            if not killed:
+                break
+            with saving.working_folder(output):
+                seen.add((previous, state()))  # what was between two renames is back
+                assert state() in (previous, first)
+            assert ".trips" not in os.listdir(tmp_path)
+            if previous is None:
+                shutil.rmtree(output, ignore_errors=True)
+            elif state() != previous:
+                run(previous)
+        assert state() == first and step > 20
+    assert seen == {(None, None), (None, 1), (1, 1), (1, 2)}
+
+
+HOLDER = """
+import sys, time; sys.path.insert(0, {root!r})
+from data import saving
+with saving.working_folder({output!r}) as working:
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_run_into_one_folder_is_told_so_until_the_first_is_dead(tmp_path):
+    output = tmp_path / "s"
+    code = HOLDER.format(root=str(ROOT), output=str(output))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout.readline().strip() == b"locked"
+            assert "another run" in refusal(save, output)
+            assert "another run" in refusal(save, str(tmp_path / "x" / ".." / "s"))
+            save(tmp_path / "other")
+        finally:
+            holder.kill()
+    save(output)
+    assert sorted(os.listdir(tmp_path)) == ["other", "s"]
+
+
+def test_what_a_run_may_resume_from_is_kept_and_half_a_set_is_not(tmp_path):
+    with pytest.raises(RuntimeError), saving.working_folder(tmp_path / "s") as working:
+        for name in ("checkpoint", "staging"):
+            (working / name).mkdir()
+            (working / name / "x").touch()
+        raise RuntimeError("crash")
+    with saving.working_folder(tmp_path / "s") as working:
+        assert sorted(os.listdir(working)) == ["checkpoint", "lock"]
+
+
+@pytest.mark.parametrize("inside", ["notes.txt", "embeddings.json", "sub/notes.txt"])
+def test_a_folder_that_is_not_ours_is_refused_and_untouched(tmp_path, inside):
+    output = tmp_path / "Documents"
+    (output / inside).parent.mkdir(parents=True)
+    (output / inside).write_text('{"files": {}}')
+    assert "Documents" in refusal(saving.check_output, output)
+    assert "Documents" in refusal(save, output)
+    assert (output / inside).exists() and os.listdir(tmp_path) == ["Documents"]
+    assert "is a file" in refusal(save, output / inside)
+
+
+def test_work_that_someone_put_into_a_set_is_not_destroyed(folder):
+    (folder / ".DS_Store").touch()
+    save(folder)
+    (folder / "vectors" / "analysis.ipynb").touch()
+    assert "analysis.ipynb" in refusal(save, folder)
+    assert (folder / "vectors" / "analysis.ipynb").exists()
+
+
+def test_an_empty_folder_and_a_carried_over_set_may_be_replaced(tmp_path):
+    (tmp_path / "empty").mkdir()
+    save(tmp_path / "empty")
+    model = tmp_path / "carried" / "embed_model"
+    model.parent.mkdir()
+    save(model)
+    (tmp_path / "carried" / "report.html").touch()
+    save(tmp_path / "carried")
+    assert not model.exists()
+
+
+@posix
+def test_through_a_symbolic_link_the_folder_behind_it_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    save(tmp_path / "disk" / "trips", seed=1)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "trips")
+    _, arrays = save(tmp_path / "link", seed=2)
+    assert (tmp_path / "link").is_symlink()
+    found = saving.read_set(tmp_path / "disk" / "trips")[1]
+    assert (found["shop"] == arrays["shop"]).all()
+    assert sorted(os.listdir(tmp_path)) == ["disk", "link"]
+    assert os.listdir(tmp_path / "disk") == ["trips"]
+
+
+def test_a_staged_copy_shares_files_but_writing_to_it_leaves_the_set_as_it_was(folder):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with saving.working_folder(folder) as working:
+        staging = working / "staging"
+        saving.stage_copy(folder, staging)
+        (staging / "report.html").write_text("new")
+        manifest = saving.read_set(staging)[0]
+        saving.seal(staging, manifest)
+        assert {path: path.read_bytes() for path in before} == before
+        saving.publish(staging, folder)
+    assert "report.html" in saving.read_set(folder)[0]["files"]
+
+
+def test_a_full_disk_and_an_impossible_place_are_told_in_one_sentence(tmp_path):
+    def write_until_full():
+        with saving.working_folder(tmp_path / "s"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert "space" in refusal(write_until_full)
+    (tmp_path / "file").touch()
+    assert "cannot write" in refusal(save, tmp_path / "file" / "s")
+    assert "cannot write" in refusal(save, tmp_path / ("n" * 255))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_folder_without_permission_is_told_in_one_sentence(tmp_path):
+    tmp_path.chmod(0o500)
+    assert "cannot write" in refusal(save, tmp_path / "s")
+
+
+def test_deleting_the_working_folder_stops_the_run_and_nothing_else(folder):
+    def run():
+        with saving.working_folder(folder) as working:
+            shutil.rmtree(working)
+            (working / "staging" / "x").touch()
+
+    assert "removed" in refusal(run)
+
+    def restarted():
+        with saving.working_folder(folder) as working:
+            shutil.rmtree(working)
+            saving.stage_copy(folder, working / "staging")  # as if another run had made it anew
+            saving.publish(working / "staging", folder)
+
+    assert "removed" in refusal(restarted)
+    saving.read_set(folder)
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError), saving.working_folder(tmp_path / "s"):
+        (tmp_path / "no such table.csv").read_text()
+
+
+def test_no_tensorflow_is_needed():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import data.saving, data.neighbours, "
+        "data.transformer; data.saving.versions(); sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(ROOT)]).returncode == 0
