@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,21 @@ import pandas as pd
 
 from build_embeddings import (
     SAVED,
-    Clock,
     add_options,
     checkpoint_of,
     embed,
     evaluate,
+    fit,
     head,
     learned_vectors,
     prediction_table,
     recipe_for,
     run,
+    seconds,
     show_columns,
     show_metrics,
     start_tensorflow,
     to_predictions,
-    train,
     write_results,
 )
 from data import InputError, reading
@@ -68,7 +69,7 @@ def main():
         return predict_rows(options)
     sets = load_sets(options)
     name, output, settings = task(options, sets)
-    clock = Clock()
+    started = time.monotonic()
     with working_folder(output) as work:
         # Load the vectors, and read the table as they need it.
         saved = choose_columns(sets, options)
@@ -76,19 +77,24 @@ def main():
         dataset = read_dataset(settings, work / "cache", vocabularies, extend=not options.frozen)
         show_columns(dataset)
         sources = show_matches(dataset, saved, sets)
-        clock.lap("read")
 
-        # Embeddings and numeric columns into one network.
+        # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
         recipe = recipe_for(dataset, options)
-        checkpoint = checkpoint_of(work, dataset, recipe, options, sources=sources)
-        model = build_model(dataset.encoding, recipe, options.seed)
-        load_vectors(model, dataset.encoding, saved, frozen=options.frozen)
-        history = train(model, dataset, recipe, seed=options.seed, checkpoint=checkpoint)
-        clock.lap("train")
+        checkpoint = checkpoint_of(
+            work, dataset, recipe, options, sources=sources, frozen=options.frozen
+        )
 
-        # Judge it on the test rows, beside the first script's model where it had the same task.
-        metrics, predicted = evaluate(model, dataset)
+        def build(encoding, recipe, seed):
+            model = build_model(encoding, recipe, seed)
+            load_vectors(model, encoding, saved, options.frozen)
+            return model
+
+        model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint)
+        trained = time.monotonic()
+
+        # Judge it on the test rows, beside the first script's model where that had the same task.
+        metrics["test"], predicted = evaluate(model, dataset, "test")
         first = {} if options.data else first_metrics(output)
         show_metrics({"final model": metrics["test"], **first, "baseline": metrics["baseline"]})
 
@@ -97,8 +103,9 @@ def main():
         stage_present(output, staging)
         folder = staging / "embed_model"
         manifest = describe(dataset, name) | {"sources": sources, "frozen": options.frozen}
+        metrics["seconds"] = seconds(dataset, started, trained)
         write_vectors(folder, manifest, learned_vectors(model, dataset.encoding.vocabularies))
-        write_results(folder, dataset, history, metrics | clock.seconds(), predicted, manifest)
+        write_results(folder, dataset, history, metrics, predicted, manifest)
         raw_model(model, dataset.encoding).save(folder / "model.keras")
         draw_curves(folder / "curves", {"training": history})
         seal(folder, manifest)

@@ -49,31 +49,30 @@ def main():
     options = parse()
     name = table_name(options.data)
     output = options.output or SAVED / file_names([name])[name]
-    clock = Clock()
+    started = time.monotonic()
     with working_folder(output) as work:
         # Read and encode; everything is fitted on training rows alone.
         dataset = read_dataset(settings_of(options), work / "cache")
         show_columns(dataset)
-        clock.lap("read")
 
         # Build and train the model of the categorical columns.
         start_tensorflow()
         recipe = recipe_for(dataset, options)
         checkpoint = checkpoint_of(work, dataset, recipe, options)
-        model = build_model(dataset.encoding, recipe, options.seed)
-        history = train(model, dataset, recipe, seed=options.seed, checkpoint=checkpoint)
+        model, history, metrics = fit(build_model, dataset, recipe, options.seed, checkpoint)
         vectors = learned_vectors(model, dataset.encoding.vocabularies)
-        clock.lap("train")
+        trained = time.monotonic()
 
         # Judge it on the test rows, beside a baseline that knows no features.
-        metrics, predicted = evaluate(model, dataset)
+        metrics["test"], predicted = evaluate(model, dataset, "test")
         show_metrics({"embeddings": metrics["test"], "baseline": metrics["baseline"]})
 
         # Save the vectors for any tool, and all that says which row is which category.
         staging = work / "staging"
         manifest = describe(dataset, name)
+        metrics["seconds"] = seconds(dataset, started, trained)
         write_vectors(staging, manifest, vectors)
-        write_results(staging, dataset, history, metrics | clock.seconds(), predicted, manifest)
+        write_results(staging, dataset, history, metrics, predicted, manifest)
         write_neighbours(staging, manifest, vectors)
         write_projector(staging, manifest, vectors)
         show_note(draw_pictures(staging, manifest, vectors, history))
@@ -180,6 +179,39 @@ def recipe_for(dataset, options):
     recipe = Recipe(epochs=epochs, batch_size=batch, learning_rate=4e-3)
     chosen = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate")}
     return replace(recipe, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def fit(build, dataset, recipe, seed, checkpoint=None):
+    """Build and train a model; where the rows were split by time, fit it a last time.
+
+    Where rows are split by time the validation rows are the latest ones, and the most like those
+    to come. So a last fit takes training and validation rows together, for as many epochs as were
+    best for training rows alone.
+
+    Args:
+        build: function of (encoding, recipe, seed) that gives a new keras.Model.
+
+    Returns:
+        (model, history of the first fit, metrics so far: validation rows are judged before a
+        last fit)
+    """
+    model = build(dataset.encoding, recipe, seed)
+    history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint)
+    last_fit = dataset.settings["split_by"] is not None
+    metrics = {
+        "task": dataset.encoding.target.task,
+        "rows": {part: len(rows) for part, rows in dataset.split.items()},
+        "last_fit_with_validation_rows": last_fit,
+        "validation": evaluate(model, dataset, "validation")[0],
+        "baseline": featureless_score(dataset),
+    }
+    if last_fit:
+        best = int(history["val_loss"].argmin()) + 1
+        print(f"last fit: training and validation rows together, {best} epochs")
+        model = build(dataset.encoding, recipe, seed)
+        recipe = replace(recipe, epochs=best)
+        train(model, dataset, recipe, seed=seed, last_fit=True, checkpoint=checkpoint)
+    return model, history, metrics
 
 
 def checkpoint_of(work, dataset, recipe, options, **run):
@@ -494,23 +526,11 @@ def lazy_adam(learning_rate):
 # Evaluation
 
 
-def evaluate(model, dataset):
-    """Metrics on test and validation rows, and the predictions of the test rows.
-
-    Returns:
-        (dict as metrics.json holds it, predictions as `predict` returns them)
-    """
-    target, split = dataset.encoding.target, dataset.split
-    predicted = {part: predict(model, dataset, split[part]) for part in ("test", "validation")}
-    actual = {part: dataset.target[split[part]] for part in predicted}
-    metrics = {
-        "task": target.task,
-        "rows": {part: len(rows) for part, rows in split.items()},
-        "test": score(target, actual["test"], predicted["test"]),
-        "validation": score(target, actual["validation"], predicted["validation"]),
-        "baseline": score(target, actual["test"], featureless(dataset, len(split["test"]))),
-    }
-    return metrics, predicted["test"]
+def evaluate(model, dataset, part):
+    """Metrics and predictions of the rows of one part: "validation" or "test"."""
+    rows = dataset.split[part]
+    predicted = predict(model, dataset, rows)
+    return score(dataset.encoding.target, dataset.target[rows], predicted), predicted
 
 
 def predict(model, dataset, rows):
@@ -533,13 +553,14 @@ def to_predictions(outputs, target):
     return softmax(outputs, axis=2).mean(axis=1)
 
 
-def featureless(dataset, rows):
-    """What a model without features predicts: the training mean, or the classes' shares."""
-    train = dataset.target[dataset.split["train"]]
-    if dataset.encoding.target.task == "regression":
-        return np.full(rows, train.mean())
-    shares = np.bincount(train, minlength=len(dataset.encoding.target.classes)) / len(train)
-    return np.tile(shares, (rows, 1))
+def featureless_score(dataset):
+    """Test metrics of a baseline without features: the training mean, or the classes' shares."""
+    target, train = dataset.encoding.target, dataset.target[dataset.split["train"]]
+    actual = dataset.target[dataset.split["test"]]
+    if target.task == "regression":
+        return score(target, actual, np.full(len(actual), train.mean()))
+    shares = np.bincount(train, minlength=len(target.classes)) / len(train)
+    return score(target, actual, np.tile(shares, (len(actual), 1)))
 
 
 def score(target, actual, predicted):
@@ -580,20 +601,10 @@ def score(target, actual, predicted):
 # Showing and saving
 
 
-class Clock:
-    """Seconds since the start, by phase."""
-
-    def __init__(self):
-        self.start = self.last = time.monotonic()
-        self.laps = {}
-
-    def lap(self, phase):
-        now = time.monotonic()
-        self.laps[phase] = round(now - self.last, 3)
-        self.last = now
-
-    def seconds(self):
-        return {"seconds": self.laps | {"total": round(time.monotonic() - self.start, 3)}}
+def seconds(dataset, started, trained):
+    """Seconds by phase, for metrics.json."""
+    phases = dataset.seconds | {"train": trained - started - sum(dataset.seconds.values())}
+    return phases | {"total": time.monotonic() - started}
 
 
 def show_columns(dataset):

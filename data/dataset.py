@@ -1,5 +1,6 @@
 """One table, ready to be learned from: read, roles decided, rows split, columns encoded."""
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ class Dataset:
         sources: dict of part -> list of {"path", "sha256"}.
         roles: dict of column -> `data.roles.Role`.
         notes: list of str, what was done about the odd things that were met.
+        seconds: dict of "read" and "encode".
     """
 
     encoding: Encoding
@@ -39,6 +41,7 @@ class Dataset:
     sources: dict
     roles: dict
     notes: list
+    seconds: dict
 
     @property
     def table(self):
@@ -67,6 +70,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
     Raises:
         InputError: anything that is wrong with the files or the options.
     """
+    started = time.monotonic()
     vocabularies = vocabularies or {}
     files = {
         "data": reading.find_files(settings["data"], "--data"),
@@ -109,6 +113,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         )
     table = read_table(files, storage, folder, dialect=dialect, keep_na=keep_na)
 
+    read = time.monotonic()
     notes = []
     values, labels = _target_values(table, target, task)
     usable = np.isfinite(values) if task == "regression" else values >= 0
@@ -168,6 +173,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         sources={part: reading.fingerprint(names) for part, names in files.items()},
         roles=assigned,
         notes=notes,
+        seconds={"read": read - started, "encode": time.monotonic() - read},
     )
 
 

@@ -107,6 +107,7 @@ def colour_scale(means, rows, shown=slice(None)):
         rows: int [n], training rows of each.
         shown: which of them are shown, an index into both.
     """
+    means, rows = np.asarray(means, dtype=float), np.asarray(rows)
     known = np.isfinite(means)
     if not known.any():
         return 0.0, 1.0
@@ -190,6 +191,7 @@ def draw_map(path_stem, name, labels, coordinates, rows, mean_target, target_nam
         if mean_target is None:
             colours, options = LOW, {}
         else:
+            mean_target = np.asarray(mean_target, dtype=float)
             centre, half = colour_scale(mean_target, rows)
             colours = np.where(np.isfinite(mean_target), mean_target, centre)
             options = {

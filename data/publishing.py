@@ -254,14 +254,13 @@ def _writing_errors(output, working=None):
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        gone = working is not None and not working.exists()
-        ours = working is None or Path(error.filename or "/").is_relative_to(working)
+        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
         if full:
             way_out = "free some space or give an --output on another disk"
-        elif gone:
-            way_out = f"the working folder {working} was removed: start again"
-        elif ours or error.errno == errno.EROFS:
+        elif working is None or (denied and Path(str(error.filename)).is_relative_to(working)):
             way_out = "give an --output that you may write to"
+        elif not working.exists():
+            way_out = f"the working folder {working} was removed: start again"
         else:
             raise
         raise InputError(f"cannot write {output} ({error.strerror or error}): {way_out}") from error

@@ -158,10 +158,12 @@ def _fill(page):
 
 def _columns(arrays, manifest, searchable):
     """What the page shows of each column; the vectors are read one column at a time."""
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
     from data.neighbours import nearest
 
     columns = []
-    with np.load(arrays, allow_pickle=False) as archive:
+    with np.load(arrays, allow_pickle=False) as archive, threadpool_limits(1):
         for name, column in manifest["columns"].items():
             chosen = most_frequent(column, searchable)
             vectors = archive[column["array"]][chosen]

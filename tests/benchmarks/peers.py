@@ -20,6 +20,7 @@ other CSV file it is a random 20 %, or the last 20 % of the values of --split-by
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -81,10 +82,11 @@ def lightgbm(codes, numbers, y, task, seed, **settings):
     """LightGBM with native categories; early stopping unless `n_estimators` is given."""
     import lightgbm as lgb
 
-    common = {"learning_rate": 0.05, "random_state": seed, "verbose": -1}
+    # n_jobs=0 leaves the threads to OpenMP, like scikit-learn does: OMP_NUM_THREADS.
+    common = {"learning_rate": 0.05, "random_state": seed, "n_jobs": 0, "verbose": -1}
     kind = lgb.LGBMRegressor if task == "regression" else lgb.LGBMClassifier
     model = kind(**{**common, "n_estimators": 5000, **settings})
-    X, columns = np.hstack([codes, numbers]), list(range(codes.shape[1]))
+    X, columns = joined(codes, numbers), list(range(codes.shape[1]))
     if "n_estimators" in settings:
         model.fit(X, y, categorical_feature=columns)
     else:
@@ -96,7 +98,7 @@ def lightgbm(codes, numbers, y, task, seed, **settings):
             categorical_feature=columns,
             callbacks=[lgb.early_stopping(100, verbose=False)],
         )
-    return lambda codes, numbers: predicted(model, np.hstack([codes, numbers]), task)
+    return lambda codes, numbers: predicted(model, joined(codes, numbers), task)
 
 
 def catboost(codes, numbers, y, task, seed, **settings):
@@ -106,7 +108,12 @@ def catboost(codes, numbers, y, task, seed, **settings):
     def frame(codes, numbers):
         return pd.concat([pd.DataFrame(codes), pd.DataFrame(numbers)], axis=1, ignore_index=True)
 
-    common = {"random_seed": seed, "verbose": False, "allow_writing_files": False}
+    common = {
+        "random_seed": seed,
+        "thread_count": int(os.environ.get("OMP_NUM_THREADS", -1)),
+        "verbose": False,
+        "allow_writing_files": False,
+    }
     kind = CatBoostRegressor if task == "regression" else CatBoostClassifier
     model = kind(**{**common, "iterations": 5000, **settings})
     X, columns = frame(codes, numbers), list(range(codes.shape[1]))
@@ -136,8 +143,7 @@ def histgb(codes, numbers, y, task, seed, **settings):
     encoder = TargetEncoder(cv=KFold(5, shuffle=True, random_state=seed))
 
     def matrix(codes, encoded, numbers):
-        few = np.where(codes[:, ~many] < 0, np.nan, codes[:, ~many])
-        return np.hstack([few, encoded, numbers])
+        return joined(codes[:, ~many], np.hstack([encoded, numbers]))
 
     encoded = encoder.fit_transform(codes[:, many], y) if many.any() else codes[:, many]
     X = matrix(codes, encoded, numbers)
@@ -170,7 +176,7 @@ def linear(codes, numbers, y, task, seed):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    X = np.hstack([codes, numbers])
+    X = joined(codes, numbers)
     one_hot, rest = np.split(np.arange(X.shape[1]), [codes.shape[1]])
     scaled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     columns = ColumnTransformer(
@@ -182,7 +188,7 @@ def linear(codes, numbers, y, task, seed):
     )
     last = Ridge() if task == "regression" else LogisticRegression(max_iter=1000)
     model = make_pipeline(columns, last).fit(X, y)
-    return lambda codes, numbers: predicted(model, np.hstack([codes, numbers]), task)
+    return lambda codes, numbers: predicted(model, joined(codes, numbers), task)
 
 
 def source(codes, numbers, y, task, seed, epochs=15, stages=2):
@@ -263,6 +269,11 @@ def source_stage1(codes, numbers, y, task, seed, epochs=15):
 PEERS = {
     peer.__name__: peer for peer in (source, source_stage1, lightgbm, catboost, histgb, linear)
 }
+
+
+def joined(codes, numbers):
+    """One float64 matrix, NaN for missing and unseen categories too."""
+    return np.hstack([np.where(codes < 0, np.nan, codes), numbers])
 
 
 def held_out(y, task):
