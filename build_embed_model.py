@@ -16,6 +16,7 @@ import hashlib
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,18 @@ from build_embeddings import (
     checkpoint_of,
     embed,
     evaluate,
+    featureless,
     fit,
     head,
     learned_vectors,
     prediction_table,
     recipe_for,
     run,
+    score,
     seconds,
     show_columns,
     show_metrics,
+    show_note,
     start_tensorflow,
     to_predictions,
     write_results,
@@ -85,9 +89,10 @@ def main():
             work, dataset, recipe, options, sources=sources, frozen=options.frozen
         )
 
-        def build(encoding, recipe, seed):
+        def build(encoding, recipe, seed, vectors="frozen" if options.frozen else "fine-tuned"):
             model = build_model(encoding, recipe, seed)
-            load_vectors(model, encoding, saved, options.frozen)
+            if vectors != "scratch":
+                load_vectors(model, encoding, saved, frozen=vectors == "frozen")
             return model
 
         model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint)
@@ -97,6 +102,12 @@ def main():
         metrics["test"], predicted = evaluate(model, dataset, "test")
         first = {} if options.data else first_metrics(output)
         show_metrics({"final model": metrics["test"], **first, "baseline": metrics["baseline"]})
+
+        comparison = None
+        if options.compare:
+            comparison = compare(dataset, saved, recipe, build, options.seed)
+            print(comparison.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+            print(bought(comparison))
 
         # Save a model that is complete in itself, with the vectors that it uses.
         staging = work / "staging"
@@ -108,6 +119,8 @@ def main():
         write_results(folder, dataset, history, metrics, predicted, manifest)
         raw_model(model, dataset.encoding).save(folder / "model.keras")
         draw_curves(folder / "curves", {"training": history})
+        if comparison is not None:
+            comparison.to_csv(folder / "comparison.csv", index=False)
         seal(folder, manifest)
         seal_whole(staging, manifest)
         publish(staging, output)
@@ -221,6 +234,128 @@ def input_name(column, i):
     return column if "/" not in column and column else f"column {i}"
 
 
+# Is it worth it? Other models without and with the vectors, our network without and with them
+
+
+def compare(dataset, saved, recipe, build, seed):
+    """Judge other models and ours on the same test rows, without and with the saved vectors.
+
+    The paper's own experiment (tables III and IV): nearest neighbours, random forest and boosted
+    trees on plain codes and on embeddings. Numeric columns go to all of them. They are trained on
+    at most 100,000 rows and judged on at most 20,000, drawn at random; our network on all.
+
+    Args:
+        saved: see `choose_columns`; build: function of (encoding, recipe, seed, vectors) that
+            gives a model, vectors being "scratch", "frozen" or "fine-tuned".
+
+    Returns:
+        DataFrame, a line for each model: model, input, rows, metrics (the mean over up to three
+        seeds for our network), spread (the first metric's standard deviation over them), seconds.
+    """
+    target, random = dataset.encoding.target, np.random.default_rng(seed)
+    train, test = (
+        np.sort(random.choice(rows, most, replace=False)) if len(rows) > most else rows
+        for rows, most in ((dataset.split["train"], 100_000), (dataset.split["test"], 20_000))
+    )
+    if len(train) < len(dataset.split["train"]):
+        show_note(f"the other models learn from {len(train):,} rows drawn at random.")
+    if len(test) < len(dataset.split["test"]):
+        show_note(f"all models are compared on {len(test):,} test rows drawn at random.")
+    actual, lines = dataset.target[test], []
+
+    def line(model, features, runs, took, rows):
+        """The mean over runs with other seeds, and the spread of the first metric."""
+        scores = pd.DataFrame([score(target, actual, predicted) for predicted in runs])
+        spread = scores.iloc[:, 0].std() if len(runs) > 1 else None
+        lines.append(
+            {"model": model, "input": features, "rows": rows, **scores.mean()}
+            | {"spread": spread, "seconds": round(took, 2)}
+        )
+        print(f"{model}, {features}: {took:.1f} s", flush=True)
+
+    line("baseline", "nothing", [featureless(dataset, len(test))], 0.0, len(train))
+    for features in ("one-hot", "codes", "embeddings"):
+        inputs = [plain_features(dataset, rows, features, saved) for rows in (train, test)]
+        for name, model in other_models(target.task, features, seed).items():
+            started = time.monotonic()
+            model.fit(inputs[0], target.encode(dataset.target[train]))
+            if target.task == "regression":
+                predicted = target.decode(model.predict(inputs[1]))
+            else:
+                predicted = model.predict_proba(inputs[1])
+            line(name, features, [predicted], time.monotonic() - started, len(train))
+    position = np.searchsorted(dataset.split["test"], test)
+    for vectors in ("scratch", "frozen", "fine-tuned"):
+        started, runs = time.monotonic(), []
+        while len(runs) < 3 and time.monotonic() - started < 30:
+            model, _, _ = fit(partial(build, vectors=vectors), dataset, recipe, seed + len(runs))
+            runs.append(evaluate(model, dataset, "test")[1][position])
+        took = (time.monotonic() - started) / len(runs)
+        line("our network", vectors, runs, took, len(dataset.split["train"]))
+    return pd.DataFrame(lines)
+
+
+def other_models(task, features, seed):
+    """scikit-learn's models for one kind of input, by name."""
+    from sklearn import ensemble, linear_model, neighbors, pipeline, preprocessing
+
+    regression = task == "regression"
+    if features == "one-hot":
+        linear = (
+            linear_model.Ridge() if regression else linear_model.LogisticRegression(max_iter=500)
+        )
+        return {"linear": linear}
+    kind = "Regressor" if regression else "Classifier"
+    trees = {"n_estimators": 100, "min_samples_leaf": 2, "max_features": 0.3, "n_jobs": -1}
+    near = {"n_neighbors": 10, "weights": "distance", "n_jobs": -1}
+    return {
+        "boosted trees": getattr(ensemble, f"HistGradientBoosting{kind}")(
+            max_iter=300, random_state=seed
+        ),
+        "random forest": getattr(ensemble, f"RandomForest{kind}")(**trees, random_state=seed),
+        "nearest neighbours": pipeline.make_pipeline(
+            preprocessing.StandardScaler(), getattr(neighbors, f"KNeighbors{kind}")(**near)
+        ),
+    }
+
+
+def plain_features(dataset, rows, features, saved):
+    """Columns of some rows for scikit-learn: [rows, features], sparse for "one-hot"."""
+    from scipy import sparse
+
+    codes, vocabularies = dataset.rows.codes(rows), dataset.encoding.vocabularies
+    numbers = np.nan_to_num(dataset.rows.numbers(rows)) if dataset.encoding.numerics else None
+    if numbers is not None:
+        numbers = numbers / np.sqrt(1 + (numbers / 3) ** 2)
+    parts = []
+    for j, vocabulary in enumerate(vocabularies):
+        if features == "one-hot":
+            ones = (np.ones(len(rows), "float32"), (np.arange(len(rows)), codes[:, j]))
+            parts.append(sparse.csr_matrix(ones, (len(rows), vocabulary.cardinality)))
+        elif features == "embeddings" and vocabulary.column in saved:
+            _, _, vectors = saved[vocabulary.column]
+            known = np.where(codes[:, j] < len(vectors), codes[:, j], UNSEEN)
+            parts.append(vectors[known])
+        else:
+            parts.append(codes[:, j : j + 1].astype("float32"))
+    if numbers is not None:
+        parts.append(numbers)
+    return sparse.hstack(parts, "csr") if features == "one-hot" else np.hstack(parts)
+
+
+def bought(comparison):
+    """What the embeddings bought, in words."""
+    metric = comparison.columns[3]
+    best = comparison.set_index(["model", "input"])[metric]
+    lines = []
+    for model in ("boosted trees", "random forest", "nearest neighbours"):
+        without, with_them = best[model, "codes"], best[model, "embeddings"]
+        lines.append(f"{model} {with_them / without - 1:+.0%}")
+    network = min(best["our network", v] for v in ("frozen", "fine-tuned"))
+    lines.append(f"our network {network / best['our network', 'scratch'] - 1:+.0%}")
+    return f"what the embeddings change in {metric} (lower is better): {', '.join(lines)}"
+
+
 # Beside the first script's results
 
 
@@ -275,7 +410,7 @@ def last_saved(pattern):
     found = sorted(SAVED.glob(pattern), key=lambda path: path.stat().st_mtime)
     if not found:
         raise InputError(
-            "--embeddings: nothing is saved yet in saved_embeddings/; run build_embeddings.py first."
+            "--embeddings: saved_embeddings/ holds nothing yet; run build_embeddings.py first."
         )
     return found[-1].parent
 
@@ -502,6 +637,12 @@ def parse():
         dest="frozen",
         action="store_false",
         help="train the vectors further, with the rest of the network (default)",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="also train other models, without and with the vectors, and our network from "
+        "scratch, frozen and fine-tuned, and say what the vectors bought",
     )
     parser.add_argument(
         "--predict",

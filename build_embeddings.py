@@ -36,13 +36,21 @@ from data.progress import Progress
 from data.reading import table_name
 from data.report import write_errors, write_report
 from data.saving import file_names, load_embeddings, publish, seal, working_folder, write_vectors
-from data.transformer import EmbeddingTransformer
 
-__all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "train"]
+__all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "train"]  # noqa: F822
 
 HERE = Path(__file__).resolve().parent
 SAVED = HERE / "saved_embeddings"
 SHIPPED = {"data": [str(HERE / "data/campaigns/campaigns.csv.gz")], "target": "profit"}
+
+
+def __getattr__(name):
+    """`from build_embeddings import EmbeddingTransformer`, loading scikit-learn only then."""
+    if name == "EmbeddingTransformer":
+        from data.transformer import EmbeddingTransformer
+
+        return EmbeddingTransformer
+    raise AttributeError(name)
 
 
 def main():
@@ -198,12 +206,13 @@ def fit(build, dataset, recipe, seed, checkpoint=None):
     model = build(dataset.encoding, recipe, seed)
     history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint)
     last_fit = dataset.settings["split_by"] is not None
+    target, test = dataset.encoding.target, dataset.split["test"]
     metrics = {
-        "task": dataset.encoding.target.task,
+        "task": target.task,
         "rows": {part: len(rows) for part, rows in dataset.split.items()},
         "last_fit_with_validation_rows": last_fit,
         "validation": evaluate(model, dataset, "validation")[0],
-        "baseline": featureless_score(dataset),
+        "baseline": score(target, dataset.target[test], featureless(dataset, len(test))),
     }
     if last_fit:
         best = int(history["val_loss"].argmin()) + 1
@@ -452,7 +461,7 @@ def fixed_batches(dataset, rows, model, batch=8192):
 
 
 def model_arrays(dataset, rows, model, codes=None):
-    """What the model takes of some rows, by the names of its inputs, and the target [rows, 1, 1]."""
+    """What the model takes of some rows, by its inputs' names, and their target [rows, 1, 1]."""
     inputs = {"codes": dataset.rows.codes(rows) if codes is None else codes}
     if "numbers" in model.input:
         inputs["numbers"] = dataset.rows.numbers(rows)
@@ -553,14 +562,12 @@ def to_predictions(outputs, target):
     return softmax(outputs, axis=2).mean(axis=1)
 
 
-def featureless_score(dataset):
-    """Test metrics of a baseline without features: the training mean, or the classes' shares."""
+def featureless(dataset, rows):
+    """What a baseline without features predicts for some rows: the training mean, or shares."""
     target, train = dataset.encoding.target, dataset.target[dataset.split["train"]]
-    actual = dataset.target[dataset.split["test"]]
     if target.task == "regression":
-        return score(target, actual, np.full(len(actual), train.mean()))
-    shares = np.bincount(train, minlength=len(target.classes)) / len(train)
-    return score(target, actual, np.tile(shares, (len(actual), 1)))
+        return np.full(rows, train.mean())
+    return np.tile(np.bincount(train, minlength=len(target.classes)) / len(train), (rows, 1))
 
 
 def score(target, actual, predicted):
@@ -678,49 +685,52 @@ def show_note(note):
 
 def add_options(parser):
     """The options that both scripts share."""
+
+    def columns(group, option, text):
+        group.add_argument(option, nargs="+", metavar="COLUMN", help=text)
+
+    def files(group, option, text):
+        group.add_argument(option, nargs="+", metavar="FILE", help=text)
+
     table = parser.add_argument_group("the table")
-    table.add_argument(
+    files(
+        table,
         "--data",
-        nargs="+",
-        metavar="FILE",
-        help="CSV, TSV or Parquet files or globs that make one table, or openml:NAME_OR_ID (default: the shipped table)",
+        "CSV, TSV or Parquet files or globs that make one table, or openml:NAME_OR_ID (default: "
+        "the shipped table)",
     )
     table.add_argument("--target", metavar="COLUMN", help="the column to predict")
-    table.add_argument(
+    columns(
+        table,
         "--categorical",
-        nargs="+",
-        metavar="COLUMN",
-        help="columns to embed (default: text, booleans and integers that look like codes)",
+        "columns to embed (default: text, booleans and integers that look like codes)",
     )
-    table.add_argument(
+    columns(
+        table,
         "--numeric",
-        nargs="+",
-        metavar="COLUMN",
-        help="columns that are quantities (default: the other numbers); with --categorical as well, no other column is used",
+        "columns that are quantities (default: the other numbers); where --categorical is given "
+        "too, no other column is used",
     )
-    table.add_argument(
+    columns(
+        table,
         "--dates",
-        nargs="+",
-        metavar="COLUMN",
-        help="dates, to be taken apart into year, month, day, weekday, week, hour and elapsed days",
+        "columns to take apart into year, month, day, weekday, week, hour and elapsed days "
+        "(default: those written as 2024-12-31)",
     )
-    table.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns to leave out")
-    table.add_argument(
+    columns(table, "--drop", "columns to leave out")
+    columns(
+        table,
         "--keep-na",
-        nargs="+",
-        metavar="COLUMN",
-        help="columns in which texts such as NA and None are categories; only empty is missing",
+        "columns in which texts such as NA and None are categories and only empty is missing",
     )
     table.add_argument(
         "--task",
         choices=("auto", "regression", "binary", "multiclass"),
         default="auto",
-        help="what kind of target it is (default: found from its values)",
+        help="the kind of target (default: found from its values)",
     )
     table.add_argument(
-        "--separator",
-        metavar="CHARACTER",
-        help="between the fields of a CSV (default: found in the file)",
+        "--separator", metavar="CHARACTER", help="between a CSV's fields (default: found)"
     )
     table.add_argument(
         "--encoding", default="utf-8", metavar="NAME", help="of a CSV's text (default: utf-8)"
@@ -729,38 +739,29 @@ def add_options(parser):
     split.add_argument(
         "--split-by",
         metavar="COLUMN",
-        help="cut in this column's order, such as a date: the last tenth is the test set, the tenth before it the validation set",
+        help="cut in this column's order, such as a date's: the last tenth is the test set, the "
+        "tenth before it the validation set",
     )
-    split.add_argument(
-        "--validation-data", nargs="+", metavar="FILE", help="validation rows in files of their own"
-    )
-    split.add_argument(
-        "--test-data", nargs="+", metavar="FILE", help="test rows in files of their own"
-    )
-    training = parser.add_argument_group("training")
+    files(split, "--validation-data", "validation rows in files of their own")
+    files(split, "--test-data", "test rows in files of their own")
+    training = parser.add_argument_group("training (defaults: by the table's length)")
     training.add_argument(
-        "--epochs",
-        type=positive(int),
-        metavar="N",
-        help="passes through the training rows at most (default: by the table's length)",
+        "--epochs", type=positive(int), metavar="N", help="passes over the training rows at most"
     )
     training.add_argument(
-        "--batch-size", type=positive(int), metavar="ROWS", help="(default: by the table's length)"
+        "--batch-size", type=positive(int), metavar="ROWS", help="rows of a training step"
     )
     training.add_argument(
-        "--learning-rate",
-        type=positive(float),
-        metavar="RATE",
-        help="at its highest (default: by the table's length)",
+        "--learning-rate", type=positive(float), metavar="RATE", help="at its highest"
     )
     training.add_argument(
         "--seed",
-        type=seed,
+        type=seed_number,
         default=0,
         metavar="N",
         help="of the split, the initial weights and the shuffling (default: 0)",
     )
-    parser.add_argument(
+    training.add_argument(
         "--resume",
         action="store_true",
         help="go on from the last completed epoch of the same command, interrupted",
@@ -786,7 +787,7 @@ def positive(kind):
     return convert
 
 
-def seed(text):
+def seed_number(text):
     value = int(text)
     if not 0 <= value < 2**32:
         raise ValueError
@@ -797,7 +798,8 @@ def parse():
     description, _, _ = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description,
-        epilog="example:\n  python build_embeddings.py --data sales.csv --target Sales --split-by Date",
+        epilog="example:\n"
+        "  python build_embeddings.py --data sales.csv --target Sales --split-by Date",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import normalize
 
 from data.progress import Progress
 from data.saving import csv_field, file_names
@@ -32,6 +30,9 @@ def nearest(vectors, k):
     Returns:
         indices int64 [n, min(k, n - 1)] and similarities float64 of the same shape.
     """
+    from sklearn.neighbors import NearestNeighbors  # late: it takes longer than --help may
+    from sklearn.preprocessing import normalize
+
     k = min(k, len(vectors) - 1)
     if k < 1:
         return np.empty((len(vectors), 0), "int64"), np.empty((len(vectors), 0))
@@ -55,6 +56,8 @@ def inverse(vectors, points, k=1):
     Returns:
         indices int64 [m, min(k, n)] and distances float64 of the same shape.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     search = NearestNeighbors(n_neighbors=min(k, len(vectors)), algorithm="brute")
     distances, indices = search.fit(vectors).kneighbors(points)
     return indices, distances

@@ -91,7 +91,10 @@ def _map_coordinates(data, shape, seed):
         tsne = TSNE(init="pca", metric="cosine", max_iter=500, random_state=seed)
         tsne.set_params(perplexity=min(30, (len(vectors) - 1) / 3))
         with threadpool_limits(1):  # on so few points threads wait more than they work
-            coordinates[:] = tsne.fit_transform(vectors)
+            placed = tsne.fit_transform(vectors)
+        coordinates[:] = PCA(2, svd_solver="full").fit_transform(
+            placed
+        )  # widest from left to right
         how = f"t-SNE of {shape[1]} dimensions"
     coordinates.flags.writeable = False
     return coordinates, how
@@ -130,10 +133,8 @@ def draw_pictures(folder, manifest, arrays, history):
 
     Returns None, or one sentence that says why there are no pictures.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return "no pictures were drawn: matplotlib is not installed (pip install matplotlib)"
+    if reason := _cannot_draw():
+        return reason
     folder = Path(folder)
     (folder / "maps").mkdir(parents=True, exist_ok=True)
     target = manifest["target"]["name"]
@@ -183,9 +184,18 @@ def draw_map(path_stem, name, labels, coordinates, rows, mean_target, target_nam
     with _matplotlib("".join([name, target_name, *labels])):
         from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-        figure = _figure(8, 6)
-        axes = figure.add_axes((0.015, 0.02, 0.85 if mean_target is not None else 0.97, 0.85))
-        _titles(figure, name, f"{note}; area: training rows".removeprefix("; "))
+        width = 6.8 if mean_target is not None else 7.76  # inches, as all of these
+        height = _map_height(coordinates, width)
+        figure = _figure(8, height + 0.9)
+        axes = figure.add_axes(
+            (0.12 / 8, 0.12 / (height + 0.9), width / 8, height / (height + 0.9))
+        )
+        note = f"{note}; area: training rows".removeprefix("; ")
+        for text, below, style in (
+            (name, 0.36, {"fontsize": 13, "color": INK, "weight": "bold"}),
+            (note, 0.6, {"fontsize": 9, "color": SOFT}),
+        ):
+            figure.text(0.015, 1 - below / (height + 0.9), text, parse_math=False, **style)
         _frame(axes, coordinates)
         areas = _areas(rows)
         if mean_target is None:
@@ -220,8 +230,14 @@ def _areas(rows):
     return 12 + (largest - 12) * rows / max(rows.max(initial=1), 1)
 
 
+def _map_height(coordinates, width):
+    """Height in inches for a map of that width: lower where the points lie in a flat band."""
+    span = np.ptp(coordinates, axis=0) if len(coordinates) else np.zeros(2)
+    return float(np.clip(width * span[1] / span[0] if span[0] > 0 else 0, 3.3, 5.1))
+
+
 def _frame(axes, coordinates):
-    """Equal scales on both axes, with room for names at the rim and no numbers: they say nothing."""
+    """Equal scales on both axes, room for names at the rim, no numbers: they would say nothing."""
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():
@@ -324,11 +340,13 @@ def draw_curves(path_stem, histories):
         histories: title -> DataFrame with the columns epoch, loss and, if there is one, val_loss;
             one panel each.
 
-    Raises ImportError without matplotlib (`draw_pictures` tells it in a sentence).
+    Returns None, or one sentence that says why there are no pictures.
     """
+    if reason := _cannot_draw():
+        return reason
     titles = [_one_line(title, 60) for title in histories]
     with _matplotlib("".join(titles)):
-        from matplotlib.ticker import MaxNLocator
+        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
         figure = _figure(max(6, 4.5 * len(titles)), 3.6, layout="constrained")
         panels = figure.subplots(1, len(titles), squeeze=False)[0]
@@ -344,11 +362,17 @@ def draw_curves(path_stem, histories):
             shown = [history[c] for c in ("loss", "val_loss") if c in history]
             if wide_range(np.concatenate(shown)):
                 axes.set_yscale("log")
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_minor_locator(NullLocator())
+            axes.margins(y=0.12)
             _mark_best(axes, history)
             axes.set_title(title, loc="left", fontsize=11, color=INK, parse_math=False)
             axes.set_xlabel("epoch", fontsize=9, color=SOFT)
             axes.set_ylabel("loss", fontsize=9, color=SOFT)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if len(epochs) == 1:
+                axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
             axes.tick_params(labelsize=8, colors=SOFT, length=0)
             axes.grid(color=GRID, linewidth=0.8)
             axes.set_axisbelow(True)
@@ -357,10 +381,11 @@ def draw_curves(path_stem, histories):
             if axes.lines:
                 axes.legend(frameon=False, fontsize=9, labelcolor=INK)
         _save(figure, path_stem)
+    return None
 
 
 def wide_range(values):
-    """Whether values ask for a logarithmic axis: all positive, the largest over ten times the least."""
+    """Whether values ask for a logarithmic axis: positive, the largest over ten times the least."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     return bool(len(values) and values.min() > 0 and values.max() > 10 * values.min())
@@ -400,11 +425,6 @@ def _one_line(text, length=LABEL_LENGTH):
     )
     kept = " ".join(kept.split())
     return kept if len(kept) <= length else kept[: length - 1].rstrip() + "…"
-
-
-def _titles(figure, title, note):
-    figure.text(0.015, 0.94, title, fontsize=13, color=INK, weight="bold", parse_math=False)
-    figure.text(0.015, 0.9, note, fontsize=9, color=SOFT, parse_math=False)
 
 
 @contextlib.contextmanager
@@ -468,6 +488,14 @@ def _charmap(path):
         return frozenset(font.get_charmap()) if font.scalable else frozenset()
     except (OSError, RuntimeError, ValueError):
         return frozenset()
+
+
+def _cannot_draw():
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return "no pictures were drawn: matplotlib is not installed (pip install matplotlib)"
+    return None
 
 
 def _figure(width, height, **options):

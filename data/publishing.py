@@ -19,6 +19,7 @@ from data import InputError
 
 FORMAT = "keras-entity-embeddings"  # the mark in embeddings.json by which a set is known as ours
 
+_OURS = {"staging", "previous", "checkpoint", "cache"}  # in a working folder, beside its lock
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave, nobody's work
 
 
@@ -170,7 +171,11 @@ def _replace(staging, target, previous):
         os.rename(staging, target)
     elif not _exchange(staging, target):
         os.rename(target, previous)
-        os.rename(staging, target)
+        try:
+            os.rename(staging, target)
+        except OSError:
+            os.rename(previous, target)
+            raise
 
 
 def _exchange(one, other):
@@ -203,6 +208,11 @@ def _lock(working, output):
     """Return the open, locked file `lock` in the folder `working`, which is made if missing."""
     while True:
         os.makedirs(working, exist_ok=True)
+        present = set(os.listdir(working))
+        if "lock" not in present and present - _OURS - _LITTER:  # ~/.config for --output ~/config
+            raise InputError(
+                f"{working}, where this would work, is not ours: give another --output"
+            )
         try:
             lock = os.open(working / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # the run before us has just tidied up

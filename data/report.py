@@ -165,9 +165,10 @@ def _columns(arrays, manifest, searchable):
     columns = []
     with np.load(arrays, allow_pickle=False) as archive, threadpool_limits(1):
         for name, column in manifest["columns"].items():
-            chosen = most_frequent(column, searchable)
+            chosen = most_frequent(column, max(PLACED, searchable))
             vectors = archive[column["array"]][chosen]
             coordinates, how = map_coordinates(vectors[:PLACED])
+            chosen, vectors = chosen[:searchable], vectors[:searchable]
             indices, similarities = nearest(vectors, NEIGHBOURS)
             rows = np.asarray(column["rows"])
             shown = {
@@ -178,7 +179,7 @@ def _columns(arrays, manifest, searchable):
                 "how": how,
                 "names": [_name(category_text(column, row)) for row in chosen],
                 "rows": rows[chosen].tolist(),
-                "xy": _whole_numbers(coordinates),
+                "xy": _whole_numbers(coordinates[:searchable]),
                 "neighbours": indices.tolist(),
                 "similarities": np.rint(similarities * 100).astype(int).tolist(),
             }
@@ -268,8 +269,10 @@ def _details(folder, manifest):
     sources = (_json(final) if final.is_file() else manifest).get("sources", [])
     for source in sources:
         columns = source.get("columns", {})
-        texts = columns.items() if isinstance(columns, dict) else [(c, "") for c in columns]
-        details.insert(0, (f"Vectors from {source.get('set')}", dict(texts)))
+        if not isinstance(columns, dict) or all(name == of for name, of in columns.items()):
+            columns = {"columns": list(columns)}
+        place = "/".join(Path(str(source.get("set"))).parts[-2:])  # not the whole path: it is sent
+        details.insert(0, (f"Vectors from {place}", columns))
     return [
         (title, [(str(name), _plain(value)) for name, value in values.items() if _says(value)])
         for title, values in details

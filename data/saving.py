@@ -175,7 +175,7 @@ def _write_csv(path, column, array):
 def csv_field(category):
     """Return a category as a field of a CSV file: quoted where needed, floats to the last bit."""
     text = category if isinstance(category, str) else repr(category)
-    if text == "" or re.search(r'[",\r\n]|^\s|\s$', text):
+    if re.search(r'[",\r\n]', text):
         return '"' + text.replace('"', '""') + '"'
     return text
 

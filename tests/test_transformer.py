@@ -94,6 +94,9 @@ def test_known_columns_become_vectors_and_others_stay(folder, arrays, table):
     np.testing.assert_array_equal(found[:, 1:3], arrays["country"][[4, 2, 0, 1]])
     np.testing.assert_array_equal(found[:, 3:], arrays["shop"][[3, 4, 2, 1]])
     assert transformer.transform(table.head(0)).shape == (0, 5)
+    for wrong in (["km"], ["km", "shop", "country"]):
+        with pytest.raises(ValueError, match="input_features"):
+            transformer.get_feature_names_out(wrong)
     named = transformer.set_output(transform="pandas").transform(table)
     assert named.columns.tolist() == transformer.get_feature_names_out().tolist()
     assert named.index.equals(table.index)
@@ -116,6 +119,15 @@ def test_values_match_by_what_they_are(folder, arrays, column, values, rows):
     found = EmbeddingTransformer(folder).fit_transform(table)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, arrays[column][rows])
+
+
+def test_columns_of_any_type_pass_through(folder, arrays, table):
+    table["when"] = pd.to_datetime("2024-02-29")
+    table["count"] = pd.array([1, None, 3, 4], dtype="Int64")
+    found = EmbeddingTransformer(folder).fit_transform(table)
+    assert found[0, 5] == pd.Timestamp("2024-02-29") and np.isnan(found[1, 6])
+    numbers = EmbeddingTransformer(folder).fit_transform(table.drop(columns="when"))
+    assert numbers.dtype == np.float64 and numbers[2, 5] == 3
 
 
 def test_names_that_differ_are_mapped_and_one_column_may_serve_two(folder, arrays):

@@ -16,7 +16,8 @@ catboost are packages of their own, which the two scripts do not need):
 
 The rossmann and flights tables are those of data/rossmann/prepare.py and data/flights/prepare.py;
 of rossmann the last 10 % of the rows are for testing, of flights the last 15 % of the dates. Of any
-other CSV file it is a random 20 %, or the last 20 % of the values of --split-by.
+other CSV file it is a random 20 %, or the last 20 % of the values of --split-by. OMP_NUM_THREADS
+sets the threads of all but the source.
 """
 
 import argparse
@@ -335,6 +336,9 @@ def fit_peer(
         y = np.log1p(y) if log else y
     else:
         y = np.unique(train[target].to_numpy(), return_inverse=True)[1]
+    if name.startswith("source"):
+        import keras  # noqa: F401, several seconds that are no training
+
     start = time.perf_counter()
     predict = PEERS[name](codes, numbers, y, task, seed, **settings)
     seconds = time.perf_counter() - start
