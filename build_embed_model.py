@@ -12,7 +12,6 @@ saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs 
 """
 
 import argparse
-import hashlib
 import json
 import tempfile
 import time
@@ -45,7 +44,7 @@ from build_embeddings import (
     write_results,
 )
 from data import InputError, reading
-from data.dataset import read_dataset, settings_of
+from data.dataset import kept_na, read_dataset, settings_of
 from data.encoding import MISSING, RESERVED, UNSEEN, Rows
 from data.manifest import describe, saved_encoding, saved_vocabulary
 from data.pictures import draw_curves
@@ -503,7 +502,7 @@ def show_matches(dataset, chosen, sets):
     """Print which saved column serves which column, and how much of the table it knows.
 
     Returns:
-        list of {"set": folder, "sha256": of its manifest, "columns": {column: saved column}}
+        list of {"set": folder, "sha256": of its embeddings.npz, "columns": {column: saved}}
 
     Raises:
         InputError: no column has saved vectors, or two sets have them, or a set knows no category
@@ -545,7 +544,7 @@ def show_matches(dataset, chosen, sets):
     return [
         {
             "set": str(sets[name][0]),
-            "sha256": hashlib.sha256((sets[name][0] / "embeddings.json").read_bytes()).hexdigest(),
+            "sha256": sets[name][1]["files"]["embeddings.npz"],
             "columns": columns,
         }
         for name, columns in used.items()
@@ -563,14 +562,15 @@ def predict_rows(options):
     model_file = check_file(folder, manifest, "model.keras")
     encoding, settings = saved_encoding(manifest), manifest["options"]
     files = reading.find_files(options.predict, "--predict")
-    dialect = reading.dialect(files, options.separator, options.encoding)
+    dialect = reading.dialect(options.separator, options.encoding)
     features = feature_roles(encoding, settings)
     extra = [c for c in reading.column_names(files[0], **dialect) if c not in features]
     if extra:
         print(f"note: {len(extra)} columns are not needed: {', '.join(extra)[:200]}")
-    output = options.output or folder / f"predictions_{table_name(files)}.csv"
+    output = options.output or folder / "predictions" / f"{table_name(files)}.csv"
+    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        keep_na = settings["keep_na"] or ()
+        keep_na = kept_na(settings["keep_na"], {v.column: v for v in encoding.vocabularies})
         table = read_table({"data": files}, features, Path(work), dialect=dialect, keep_na=keep_na)
         rows, target = Rows(table, encoding), encoding.target
         start_tensorflow()

@@ -1,12 +1,16 @@
 """One table, ready to be learned from: read, roles decided, rows split, columns encoded."""
 
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from data import InputError, reading, roles
 from data.encoding import (
+    QUANTILE_ROWS,
+    RESERVED,
     Encoding,
     Rows,
     extend_vocabulary,
@@ -49,12 +53,21 @@ class Dataset:
 
 
 def settings_of(options):
-    """The options that say how a table is read, as the manifest keeps them."""
+    """The options that say how a table is read, as the manifest keeps them.
+
+    Files get absolute paths, so that they are found again from any folder.
+    """
     names = (
         "data", "validation_data", "test_data", "target", "categorical", "numeric", "dates",
         "drop", "keep_na", "task", "split_by", "separator", "encoding", "seed",
     )  # fmt: skip
-    return {name: getattr(options, name) for name in names}
+    settings = {name: getattr(options, name) for name in names}
+    for part in ("data", "validation_data", "test_data"):
+        settings[part] = [
+            source if source.startswith("openml:") else os.path.abspath(source)
+            for source in settings[part] or []
+        ]
+    return settings
 
 
 def read_dataset(settings, folder, vocabularies=None, extend=False):
@@ -78,50 +91,46 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         "test": reading.find_files(settings["test_data"] or [], "--test-data"),
     }
     first = files["data"][0]
-    dialect = reading.dialect(files["data"], settings["separator"], settings["encoding"])
-    keep_na = settings["keep_na"] or []
-    target = settings["target"] or reading.default_target(first)
+    target, split_by = settings["target"] or reading.default_target(first), settings["split_by"]
     if target is None:
         raise InputError("--target: name the column to predict.")
-    sample, declared = reading.sample(first, keep_na=keep_na, **dialect)
-    for column in keep_na:
-        roles.check_column(sample.columns, column, "--keep-na")
+    dialect = reading.dialect(settings["separator"], settings["encoding"])
+    keep_na = kept_na(settings["keep_na"], vocabularies)
+    sample = _sample(files["data"], keep_na, dialect)
+    for column in settings["keep_na"] or []:
+        roles.check_column(sample, column, "--keep-na")
     assigned = roles.assign(
         sample,
-        declared,
         target=target,
         categorical=settings["categorical"],
         numeric=settings["numeric"],
         dates=settings["dates"],
         drop=settings["drop"],
-        split_by=settings["split_by"],
+        split_by=split_by,
         saved=vocabularies,
+        where=first,
     )
-    kinds = {c: roles.kind(sample[c], declared.get(c)) for c in sample}
-    task = roles.task_of(target, sample[target], kinds[target], settings["task"])
     storage = {
         column: role.role
         for column, role in assigned.items()
         if role.role in ("categorical", "numeric", "date")
     }
-    storage[target] = "numeric" if task == "regression" else "categorical"
-    split_by = settings["split_by"]
+    storage[target] = _target_storage(sample[target], settings["task"])
     if split_by is not None and split_by not in storage:
-        kind = kinds[split_by]
+        kind = sample[split_by].kind
         storage[split_by] = {"int": "numeric", "float": "numeric", "date": "date"}.get(
             kind, "categorical"
         )
     table = read_table(files, storage, folder, dialect=dialect, keep_na=keep_na)
 
     read = time.monotonic()
-    notes = []
-    values, labels = _target_values(table, target, task)
+    notes = [
+        f"'{column}' is left out: {role.why}; name it in --categorical to keep it."
+        for column, role in assigned.items()
+        if role.warn
+    ]
+    task, values, labels = _target_values(table, target, settings["task"], storage[target])
     usable = np.isfinite(values) if task == "regression" else values >= 0
-    if not usable.any():
-        raise InputError(f"--target: the column '{target}' has no value at all; name another.")
-    if task == "regression" and np.isinf(values).any():
-        part, row = table.place(int(np.argmax(np.isinf(values))))
-        raise InputError(f"--target: '{target}' is infinite in row {row}; correct it.")
     if not usable.all():
         notes.append(f"{(~usable).sum():,} rows have no '{target}' and are left out.")
     split = split_rows(
@@ -134,36 +143,41 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
     if task != "regression":
         values, labels, split = _known_classes(values, labels, split, target, notes)
     train = split["train"]
+    counts, totals, missing, infinite = _statistics(table, train, values)
+    for column, number in infinite.items():
+        if number and column != target:
+            notes.append(f"'{column}': {number:,} infinite numbers are taken as missing.")
 
-    categorical, numeric = _feature_columns(table, assigned, train, notes)
+    categorical, numeric = _feature_columns(assigned, counts)
     if not categorical:
         raise InputError(
             f"{first}: no column is categorical, so there is nothing to embed; name some in "
             "--categorical."
         )
-    for column in numeric:
-        infinite = int(np.isinf(table.values(column)).sum())
-        if infinite:
-            notes.append(f"'{column}': {infinite:,} infinite numbers are taken as missing.")
+    sampled = train[:: -(-len(train) // QUANTILE_ROWS)]
     encoding = Encoding(
         vocabularies=[
-            _vocabulary(table, column, train, vocabularies.get(column), extend)
+            _vocabulary(table, column, counts[column], vocabularies.get(column), extend)
             for column in categorical
         ],
-        numerics=[fit_numeric(column, table.values(column)[train]) for column in numeric],
+        numerics=[
+            fit_numeric(column, table.values(column)[sampled], missing[column])
+            for column in numeric
+        ],
         target=fit_target(target, task, values[train], labels),
     )
+    rows = Rows(table, encoding)
+    for vocabulary in encoding.vocabularies:
+        _describe(vocabulary, rows, counts, None if task == "multiclass" else totals)
     settings = settings | {
         "target": target,
         "categorical": [c for c, role in assigned.items() if role.role == "categorical"],
         "numeric": [c for c, role in assigned.items() if role.role == "numeric"],
         "dates": [c for c, role in assigned.items() if role.role == "date"],
         "drop": [],
+        "keep_na": keep_na,
         "task": task,
-        "separator": dialect["separator"],
     }
-    rows = Rows(table, encoding)
-    _count(rows, train, values)
     return Dataset(
         encoding=encoding,
         rows=rows,
@@ -177,14 +191,67 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
     )
 
 
-def _target_values(table, target, task):
-    """(float64 or int64 [rows], class labels or None); -1 for a missing class."""
-    if task == "regression":
-        return np.array(table.values(target)), None
+def kept_na(asked, vocabularies):
+    """Columns in which texts such as "NA" are categories: those asked for, and those whose saved
+    vocabulary holds such a text.
+
+    Args:
+        asked: list of str or None; vocabularies: dict of column -> `data.encoding.Vocabulary`.
+    """
+    missing = set(reading.MISSING_TEXTS)
+    held = [c for c, v in vocabularies.items() if v.type == "str" and missing & set(v.values)]
+    return sorted({*(asked or []), *held})
+
+
+def _sample(files, keep_na, dialect):
+    """The first rows of the table: dict of column -> `data.roles.Values`."""
+    for name in files:
+        declared = reading.declared_types(name)
+        columns = reading.sample(name, keep_na=keep_na, **dialect)
+        if any(len(values) for values in columns.values()):
+            return {
+                column: roles.Values(
+                    columns[column].categories.tolist() if column in columns else [],
+                    columns[column].codes if column in columns else np.empty(0, "int8"),
+                    declared.get(column),
+                )
+                for column in reading.column_names(name, **dialect)
+            }
+    raise InputError(f"{files[0]}: there are no rows below the header.")
+
+
+def _target_storage(values, task):
+    """How the target is read. The task itself is settled when all rows are known."""
+    likely = roles.likely_task(values) if task == "auto" else task
+    numbers = values.kind in ("int", "float")
+    return "numeric" if numbers and likely == "regression" else "categorical"
+
+
+def _target_values(table, target, task, storage):
+    """(task, float64 [rows] or class positions int64 [rows], -1 for missing, classes or None)"""
+    if storage == "numeric":
+        numbers = np.array(table.values(target))
+        _check_finite(table, target, numbers)
+        if np.isnan(numbers).all():
+            raise InputError(f"--target: the column '{target}' has no value at all; name another.")
+        return "regression", numbers, None
     texts, codes = table.texts(target)
-    everything = fit_vocabulary(target, texts, np.ones(len(texts)), table.types.get(target))
-    position = np.append(everything.find(texts) - 2, -1)
-    return position[codes].astype("int64"), everything.values
+    declared = table.types.get(target)
+    everything = roles.Values(texts, codes, declared)
+    task = roles.task_of(target, everything, task)
+    if task == "regression":  # the first rows looked like classes
+        numbers = np.append(pd.to_numeric(pd.Series(texts)).to_numpy("float64"), np.nan)[codes]
+        _check_finite(table, target, numbers)
+        return task, numbers, None
+    vocabulary = fit_vocabulary(target, texts, np.ones(len(texts)), declared)
+    position = np.append(vocabulary.find(texts) - RESERVED, -1)
+    return task, position[codes].astype("int64"), vocabulary.values
+
+
+def _check_finite(table, target, numbers):
+    if np.isinf(numbers).any():
+        _, row = table.place(int(np.argmax(np.isinf(numbers))))
+        raise InputError(f"--target: '{target}' is infinite in row {row}; correct it.")
 
 
 def _known_classes(values, labels, split, target, notes):
@@ -201,10 +268,44 @@ def _known_classes(values, labels, split, target, notes):
                 "has; they are left out."
             )
             split[part] = split[part][known]
+        if not len(split[part]):
+            raise InputError(
+                f"--target: no {part} row is of a class of '{target}' that the training rows have; "
+                "give more rows of each class."
+            )
     return values, [labels[i] for i in present], split
 
 
-def _feature_columns(table, assigned, train, notes):
+def _statistics(table, train, target, block=1 << 18):
+    """What the training rows hold, column by column, in one pass over the files on disk.
+
+    Returns:
+        (dict of categorical column -> int64 [len(dictionary) + 1], rows of each text, missing
+        ones last; the same with the sum of their targets; dict of numeric column -> rows without
+        a finite number; the same with infinite ones)
+    """
+    trained = np.zeros(table.rows, bool)
+    trained[train] = True
+    counts = {c: np.zeros(len(texts) + 1, "int64") for c, texts in table.dictionaries.items()}
+    totals = {column: np.zeros(len(count)) for column, count in counts.items()}
+    missing, infinite = np.zeros((2, len(table.numeric)), "int64")
+    for start in range(0, table.rows, block):
+        chosen = trained[start : start + block]
+        codes = np.asfortranarray(table.codes[start : start + block][chosen])
+        weights = target[start : start + block][chosen]
+        for j, column in enumerate(table.dictionaries):
+            size = len(counts[column])
+            found = np.where(codes[:, j] < 0, size - 1, codes[:, j])
+            counts[column] += np.bincount(found, minlength=size)
+            totals[column] += np.bincount(found, weights, size)
+        numbers = table.numbers[start : start + block][chosen]
+        missing += (~np.isfinite(numbers)).sum(axis=0)
+        infinite += np.isinf(numbers).sum(axis=0)
+    missing = dict(zip(table.numeric, missing.tolist(), strict=True))
+    return counts, totals, missing, dict(zip(table.numeric, infinite.tolist(), strict=True))
+
+
+def _feature_columns(assigned, counts):
     """The columns learned from, dates replaced by those of their parts that vary."""
     categorical, numeric = [], []
     for column, role in assigned.items():
@@ -213,34 +314,25 @@ def _feature_columns(table, assigned, train, notes):
         elif role.role == "numeric":
             numeric.append(column)
         elif role.role == "date":
-            for part in DATE_PARTS:
-                codes = table.texts(f"{column}_{part}")[1][train]
-                if codes.min() != codes.max():
-                    categorical.append(f"{column}_{part}")
+            parts = [f"{column}_{part}" for part in DATE_PARTS]
+            categorical += [part for part in parts if np.count_nonzero(counts[part]) > 1]
             numeric.append(f"{column}_elapsed")
-        elif role.warn:
-            notes.append(
-                f"'{column}' is left out: {role.why}; name it in --categorical to keep it."
-            )
     return categorical, numeric
 
 
-def _vocabulary(table, column, train, saved, extend):
-    texts, codes = table.texts(column)
-    counts = np.bincount(codes[train] + 1, minlength=len(texts) + 1)[1:]
+def _vocabulary(table, column, counts, saved, extend):
+    texts, counts = table.dictionaries[column], counts[:-1]
     if saved is None:
         return fit_vocabulary(column, texts, counts, table.types.get(column))
-    return extend_vocabulary(saved, texts, counts) if extend else saved
+    return extend_vocabulary(saved, texts, counts) if extend else replace(saved)
 
 
-def _count(rows, train, target):
+def _describe(vocabulary, rows, counts, totals):
     """Training rows and mean target of every embedding row."""
-    encoding = rows.encoding
-    codes = rows.codes(train)
-    for j, vocabulary in enumerate(encoding.vocabularies):
-        count = np.bincount(codes[:, j], minlength=vocabulary.cardinality)
-        vocabulary.rows = count
-        if encoding.target.task != "multiclass":
-            total = np.bincount(codes[:, j], target[train], vocabulary.cardinality)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                vocabulary.mean_target = np.where(count > 0, total / count, np.nan)
+    column, lookup = vocabulary.column, rows.lookup(vocabulary.column)
+    count = np.bincount(lookup, counts[column], vocabulary.cardinality)
+    vocabulary.rows = count.astype("int64")
+    if totals is not None:
+        total = np.bincount(lookup, totals[column], vocabulary.cardinality)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            vocabulary.mean_target = np.where(count > 0, total / count, np.nan)

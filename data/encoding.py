@@ -4,6 +4,7 @@ Row 0 of every vocabulary stands for a missing value and row 1 for one that trai
 (out-of-vocabulary), so no table can index past an embedding's end.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,7 +28,8 @@ class Vocabulary:
         type: "str", "int", "float" or "bool", the type of `values`.
         values: list of categories.
         spellings: dict of text -> embedding row, for texts that the training rows held and that
-            differ from the category's usual text (1.50 for 1.5).
+            differ from the category's usual text (1.50 for 1.5): a model that takes text needs
+            them, `find` does not.
         rows: int64 [cardinality], training rows of each embedding row.
         mean_target: float64 [cardinality] or None, the mean target of those rows.
         saved_size: size of the saved vectors that it comes with, else None.
@@ -57,8 +59,8 @@ class Vocabulary:
     def find(self, texts):
         """Embedding rows of categories given as text.
 
-        Numbers match by value where the vocabulary holds numbers (1 and 1.0), text matches
-        letter by letter; anything else is unseen.
+        Numbers match by value where the vocabulary holds numbers (1, 1.0 and 1e0, but not 01),
+        booleans whatever their case, text letter by letter; anything else is unseen.
 
         Args:
             texts: list of str, without missing ones.
@@ -66,20 +68,11 @@ class Vocabulary:
         Returns:
             int32 [len(texts)]
         """
-        texts = pd.Index(texts, dtype=object)
-        if self.type == "bool":
-            texts = texts.str.lower().str.capitalize() if len(texts) else texts
         rows = pd.Index(self.texts(), dtype=object).get_indexer(texts) + RESERVED
-        if self.type in ("int", "float"):
-            other = np.flatnonzero(rows == UNSEEN)
-            numbers = pd.to_numeric(pd.Series(texts[other]), errors="coerce")
-            numbers = numbers.astype("float64").to_numpy()
-            values = pd.Index(np.array(self.values, "float64"))
-            if values.is_unique:
-                found = values.get_indexer(numbers)
-                rows[other] = np.where(np.isnan(numbers), UNSEEN, found + RESERVED)
-        for text, row in self.spellings.items():
-            rows[texts == text] = row
+        if self.type != "str" and (rows == UNSEEN).any():
+            row_of = {value: row for row, value in enumerate(self.values, RESERVED)}
+            for i in np.flatnonzero(rows == UNSEEN):
+                rows[i] = row_of.get(as_value(texts[i], self.type), UNSEEN)
         return rows.astype("int32")
 
 
@@ -143,6 +136,22 @@ class Encoding:
     target: Target
 
 
+def as_value(text, kind):
+    """A category's text -> its value of the type `kind`; None where it is not of that type.
+
+    Whole numbers keep all their digits, however they are declared; others are float64.
+    """
+    if kind == "str":
+        return text
+    if kind == "bool":
+        return {"true": True, "false": False}.get(text.lower())
+    if roles.INTEGER.fullmatch(text):
+        return int(text) if roles.fits_64_bits(text) else None
+    if roles.NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
+        return value
+    return None
+
+
 def fit_vocabulary(column, texts, counts, declared=None):
     """The vocabulary of a column from the categories of its training rows.
 
@@ -153,22 +162,28 @@ def fit_vocabulary(column, texts, counts, declared=None):
     Returns:
         Vocabulary without counts; its values sorted, so that the order of rows does not matter.
     """
-    seen = pd.Series(texts, dtype=object)[np.asarray(counts) > 0]
-    kind = declared if declared in ("int", "float", "bool", "str") else roles.kind(seen)
-    if kind not in ("int", "float", "bool"):
+    seen = [text for text, count in zip(texts, counts, strict=True) if count]
+    kind = roles.kind(seen, declared)
+    values = [as_value(text, kind) for text in seen] if kind in ("int", "float", "bool") else [None]
+    values = _converted(values, kind)
+    if None in values:  # infinite numbers, too, are categories as text
         return Vocabulary(column, "str", sorted(seen))
-    convert = {"int": int, "float": float, "bool": lambda text: text.lower() == "true"}[kind]
-    typed, fitting = [], []
-    for text in seen:
-        try:
-            typed.append(convert(text))
-            fitting.append(text)
-        except ValueError:
-            continue  # a saved type that this text is not of
-    seen = fitting
-    vocabulary = Vocabulary(column, kind, sorted(set(typed)))
+    return _typed_vocabulary(column, kind, seen, values)
+
+
+def _converted(values, kind):
+    """Values as int or float, None for those that would not stay what they are (2^53 + 1)."""
+    if kind == "int":
+        return [None if v is None or v % 1 else int(v) for v in values]
+    if kind == "float":
+        return [None if v is None or v != float(v) else float(v) + 0.0 for v in values]  # no -0.0
+    return values
+
+
+def _typed_vocabulary(column, kind, texts, values):
+    vocabulary = Vocabulary(column, kind, sorted(set(values)))
     row_of = {value: row for row, value in enumerate(vocabulary.values, RESERVED)}
-    for text, value in zip(seen, typed, strict=True):
+    for text, value in zip(texts, values, strict=True):
         if reading.as_text(value) != text:
             vocabulary.spellings[text] = row_of[value]
     return vocabulary
@@ -181,8 +196,15 @@ def extend_vocabulary(vocabulary, texts, counts):
         texts, counts: as for `fit_vocabulary`. Texts that are not of its type stay unseen.
     """
     seen = [text for text, count in zip(texts, counts, strict=True) if count]
-    new = [t for t, row in zip(seen, vocabulary.find(seen), strict=True) if row == UNSEEN]
-    more = fit_vocabulary(vocabulary.column, new, np.ones(len(new)), vocabulary.type)
+    seen = [t for t, row in zip(seen, vocabulary.find(seen), strict=True) if row == UNSEEN]
+    values = _converted([as_value(text, vocabulary.type) for text in seen], vocabulary.type)
+    fitting = [i for i, value in enumerate(values) if value is not None]
+    more = _typed_vocabulary(
+        vocabulary.column,
+        vocabulary.type,
+        [seen[i] for i in fitting],
+        [values[i] for i in fitting],
+    )
     last = vocabulary.cardinality - RESERVED
     return replace(
         vocabulary,
@@ -201,26 +223,26 @@ def category_rows(vocabulary, table):
     return np.append(vocabulary.find(texts), MISSING).astype("int32")
 
 
-def fit_numeric(column, values):
-    """Robust scaling of one column: the median, and half the distance between its quartiles...
+def fit_numeric(column, values, missing):
+    """Robust scaling of one column: the median, and the distance between the quartiles.
 
-    Where half of the values are equal the range of the rest takes its place.
+    Where the quartiles are equal, half the range takes its place, as in RealMLP (Holzmueller et
+    al., 2024, appendix A).
 
     Args:
-        values: float64 [training rows], NaN for missing.
+        values: float64, those of training rows; missing: training rows without a finite one.
     """
     finite = values[np.isfinite(values)]
-    missing = len(values) - len(finite)
     if not len(finite):
         return Numeric(column, 0.0, 1.0, missing)
-    finite = finite[:: max(1, len(finite) // QUANTILE_ROWS)]
-    low, center, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    # Values of the column, not means of two, which overflow for numbers near 1e308.
+    low, center, high = np.quantile(finite, [0.25, 0.5, 0.75], method="nearest").tolist()
     scale = high - low
     if not scale > 0:
-        scale = (finite.max() - finite.min()) / 2
-    if not (np.isfinite(scale) and scale > 0):
+        scale = finite.max().item() / 2 - finite.min().item() / 2
+    if not (math.isfinite(scale) and scale > 0):
         scale = 1.0
-    return Numeric(column, float(center), float(scale), missing)
+    return Numeric(column, center, scale, missing)
 
 
 def fit_target(column, task, values, classes=None):
@@ -241,14 +263,15 @@ def fit_target(column, task, values, classes=None):
                 "or another --split-by."
             )
         return Target(column, task, classes=list(classes))
+    largest = np.abs(values).max()
+    if largest > FLOAT32_MAX:
+        raise InputError(
+            f"--target: '{column}' holds {largest:g}, more than float32 can hold; divide it by a "
+            "constant."
+        )
     if np.ptp(values) == 0:
         raise InputError(
             f"--target: '{column}' is {values[0]:g} in every training row; name another."
-        )
-    if np.abs(values).max() > FLOAT32_MAX:
-        raise InputError(
-            f"--target: '{column}' holds {np.abs(values).max():g}, more than float32 can hold; "
-            "divide it by a constant."
         )
     transform = "identity"
     if values.min() >= 0 and _skewness(values) > 1:
@@ -258,8 +281,9 @@ def fit_target(column, task, values, classes=None):
 
 def _skewness(values):
     """The third standardised moment."""
-    centered = (values - values.mean()) / values.std()
-    return float((centered**3).mean())
+    scaled = values / np.abs(values).max()  # whose squares neither overflow nor vanish
+    centered = scaled - scaled.mean()
+    return float((centered**3).mean() / (centered**2).mean() ** 1.5)
 
 
 class Rows:
@@ -267,7 +291,6 @@ class Rows:
 
     Args:
         table: `data.table.Table`; encoding: Encoding.
-        columns: dict of vocabulary's column -> column of the table, where the names differ.
     """
 
     def __init__(self, table, encoding):
@@ -278,6 +301,11 @@ class Rows:
         self._numeric = [table.numeric.index(n.column) for n in encoding.numerics]
         self._center = np.array([n.center for n in encoding.numerics])
         self._scale = np.array([n.scale for n in encoding.numerics])
+
+    def lookup(self, column):
+        """int32 [len(dictionary) + 1]: see `category_rows`."""
+        columns = [vocabulary.column for vocabulary in self.encoding.vocabularies]
+        return self._lookups[columns.index(column)]
 
     def codes(self, rows):
         """int32 [len(rows), categorical columns], rows of the embeddings."""
@@ -291,6 +319,6 @@ class Rows:
         """float32 [len(rows), numeric columns], scaled; missing and infinite ones NaN."""
         raw = self.table.numbers[rows][:, self._numeric]
         raw[~np.isfinite(raw)] = np.nan
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # what becomes infinite is clipped
             scaled = (raw - self._center) / self._scale
         return np.clip(scaled, -1e6, 1e6).astype("float32")

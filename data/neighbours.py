@@ -175,8 +175,7 @@ def _explained(means, rows, indices):
 
 
 def _one_line(category):
-    text = category if isinstance(category, str) else repr(category)
-    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return str(category).replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _printable(text):

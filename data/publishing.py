@@ -19,6 +19,8 @@ from data import InputError
 
 FORMAT = "keras-entity-embeddings"  # the mark in embeddings.json by which a set is known as ours
 
+PREDICTIONS = "embed_model/predictions/"  # written after the set was sealed; they go with the model
+
 _OURS = {"staging", "previous", "checkpoint", "cache"}  # in a working folder, beside its lock
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave, nobody's work
 
@@ -52,6 +54,8 @@ def check_output(output):
     for path in target.rglob("*"):
         name = path.relative_to(target).as_posix()
         if path.name in _LITTER or name in listed or (path.is_dir() and not path.is_symlink()):
+            continue
+        if name.startswith(PREDICTIONS):
             continue
         raise InputError(f"{output} holds {name!r}, which is not part of the set: {way_out}")
 
@@ -135,8 +139,8 @@ def publish(staging, output):
 def stage_copy(output, staging):
     """Fill the new folder `staging` with the present set at `output`, without its embed_model/.
 
-    The files are hard links where the disk knows them: write a changed file as a new one
-    (unlink, or write elsewhere and `os.replace`), never into the old one.
+    The files are hard links where the disk knows them, so that a set of any size costs nothing:
+    unlink a file before writing it anew, or the present set changes with it.
     """
 
     def link(source, copy):

@@ -1,20 +1,27 @@
 """From files to chunks of rows: CSV, TSV, Parquet, several files as one table, OpenML.
 
 Categories are read as text, exactly as they stand in the file ("007" stays "007"); numbers are
-read as float64. `sample` shows the first rows as text, so that roles can be decided; `chunks`
-then reads everything once, a part at a time.
+read as float64. `sample` shows the first rows, so that roles can be decided; `chunks` then reads
+everything once, a part at a time.
 """
 
 import bz2
+import codecs
+import contextlib
 import csv
+import datetime
 import functools
 import glob
 import gzip
 import hashlib
+import http.client
 import io
 import lzma
+import os
 import re
+import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +29,11 @@ import pandas as pd
 
 from data import InputError
 
-CHUNK_ROWS = 250_000
-SAMPLE_ROWS = 100_000
+# A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
+CHUNK_ROWS, CHUNK_VALUES = 250_000, 10_000_000
+SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
+HEAD_BYTES = 1 << 18
+csv.field_size_limit(1 << 30)  # free text longer than 128 KB is no error
 
 # What pandas reads as missing beside the empty field (pandas.read_csv, na_values).
 MISSING_TEXTS = (
@@ -31,9 +41,14 @@ MISSING_TEXTS = (
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
 
-COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"}
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 PARQUET = (".parquet", ".pq")
-DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, ImportError)
+# The likely separators, and those that are tried when none of these makes two columns.
+SEPARATORS = (",;\t|", "^~\x01\x1f: ")
+# What readers raise on files that are cut short, damaged, or something else altogether.
+DAMAGED = (
+    ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error,
+)  # fmt: skip
 
 
 def find_files(sources, option="--data"):
@@ -51,9 +66,7 @@ def find_files(sources, option="--data"):
     """
     files = []
     for source in sources:
-        if source.startswith("openml:"):
-            files.append(source)
-        elif not _exists(source) and glob.has_magic(source):
+        if not source.startswith("openml:") and not _exists(source) and glob.has_magic(source):
             found = sorted(glob.glob(source))
             if not found:
                 raise InputError(f"{option} {source}: no file matches; check the pattern.")
@@ -61,22 +74,28 @@ def find_files(sources, option="--data"):
         else:
             files.append(source)
     for name in files:
+        if files.count(name) > 1:
+            raise InputError(f"{option} {name}: the file is named twice; name it once.")
         if name.startswith("openml:"):
             continue
         if not _exists(name):
             raise InputError(f"{option} {name}: there is no such file; check the path.")
         if Path(name).is_dir():
-            raise InputError(f"{option} {name}: this is a folder; name a file, or '{name}/*.csv'.")
+            ending = "parquet" if name.lower().endswith(PARQUET) else "csv"
+            pattern = f"'{name.rstrip('/')}/*.{ending}'"
+            raise InputError(f"{option} {name}: this is a folder; name a file, or {pattern}.")
+        if not Path(name).is_file():
+            raise InputError(f"{option} {name}: this is no plain file; write it to one first.")
         if Path(name).stat().st_size == 0:
             raise InputError(f"{option} {name}: the file is empty; check what wrote it.")
-        if files.count(name) > 1:
-            raise InputError(f"{option} {name}: the file is named twice; name it once.")
+        if not os.access(name, os.R_OK):
+            raise InputError(f"{option} {name}: you may not read this file; see its permissions.")
     return files
 
 
 def _exists(name):
     try:
-        return Path(name).exists()
+        return bool(name) and Path(name).exists()
     except (ValueError, OSError):  # a NUL in the name, or a name too long
         return False
 
@@ -93,108 +112,85 @@ def fingerprint(files):
     """What is read, by its content.
 
     Returns:
-        list of {"path": str, "sha256": str}, one for each file; an OpenML data set has no
-        checksum, since its number names an unchanging version.
+        list of {"path": str, "sha256": str}, one for each file; for an OpenML data set, whose
+        numbers stand for unchanging versions, {"path": str, "id": str}.
     """
     found = []
     for name in files:
-        entry = {"path": name}
-        if not name.startswith("openml:"):
-            with open(name, "rb") as file:
-                entry["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-        found.append(entry)
+        if name.startswith("openml:"):
+            found.append({"path": name, "id": _openml(name)[2]})
+        else:
+            status = os.stat(name)
+            digest = _sha256(name, status.st_size, status.st_mtime_ns, status.st_ino)
+            found.append({"path": name, "sha256": digest})
     return found
 
 
-def dialect(files, separator=None, encoding="utf-8"):
-    """How the CSV files are written: the keywords of `sample` and `chunks`.
+@functools.cache
+def _sha256(name, *stamp):
+    with open(name, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dialect(separator=None, encoding="utf-8"):
+    """How CSV files are written: the keywords of `column_names`, `sample` and `chunks`.
 
     Args:
-        separator: one character, or None to find it in the first lines.
+        separator: one character, "tab", or None to find it in the first lines of each file.
         encoding: a name that Python knows; a byte order mark is skipped.
+
+    Raises:
+        InputError: there is no such separator or encoding.
     """
-    if separator is not None and len(separator) != 1:
-        separator = {"\\t": "\t", "tab": "\t"}.get(separator)
-        if separator is None:
+    if separator is not None:
+        separator = {"\\t": "\t", "tab": "\t"}.get(separator, separator)
+        if len(separator) != 1 or separator in '"\r\n\0':
             raise InputError("--separator: give one character, or 'tab'.")
-    for name in files:
-        if not _declares_types(name):
-            return {"separator": separator or _separator(name, encoding), "encoding": encoding}
-    return {"separator": separator or ",", "encoding": encoding}
+    try:
+        "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError):
+        raise InputError(
+            f"--encoding {encoding}: there is no such encoding; try utf-8, cp1252 or latin-1."
+        ) from None
+    return {"separator": separator, "encoding": encoding}
 
 
-def sample(name, separator=",", encoding="utf-8", keep_na=(), rows=SAMPLE_ROWS):
-    """The first rows of a file as text.
-
-    Args:
-        keep_na: columns in which texts such as "NA" are categories and only empty is missing.
-
-    Returns:
-        (DataFrame of object dtype, missing values NaN; dict of column -> "int", "float", "bool",
-        "str" or "date" where the file itself declares it, as Parquet and OpenML do and CSV cannot).
+def column_names(name, separator=None, encoding="utf-8"):
+    """The column names of one file, in its order.
 
     Raises:
         InputError: the file is no table, or names a column twice.
     """
-    if not _declares_types(name):
-        names = _csv_header(name, separator, encoding)
-        with _csv_reader(name, names, separator, encoding, keep_na, object) as reader:
-            frame = _next_chunk(name, reader, encoding, rows)
-        return (pd.DataFrame(columns=names, dtype=object) if frame is None else frame), {}
-    frame = next(_typed_chunks(name, None, rows))[0]
-    _check_names(name, list(frame.columns))
-    types = {column: _declared_type(frame[column]) for column in frame}
-    texts = {}
-    for column in frame:
-        values = to_categories(frame[column], name, column).astype(object)
-        texts[column] = pd.Series(values, dtype=object)
-    return pd.DataFrame(texts), {c: kind for c, kind in types.items() if kind}
-
-
-def chunks(name, roles, separator=",", encoding="utf-8", keep_na=()):
-    """Read a file a part at a time.
-
-    Args:
-        roles: dict of column -> "categorical", "numeric" or "date"; other columns are skipped.
-
-    Yields:
-        (dict of column -> values, share): categorical values as pandas.Categorical whose
-        categories are text as it stands in the file; numeric ones float64; dates datetime64;
-        `share` is the part of the file read so far, 0 to 1.
-
-    Raises:
-        InputError: text in a numeric column (the first such row and value are named), an absent
-            column, a damaged file.
-    """
-    present = column_names(name, separator, encoding)
-    absent = [column for column in roles if column not in present]
-    if absent:
-        raise InputError(f"{name}: the column '{absent[0]}' is missing.")
-    if _declares_types(name):
-        parts = _typed_chunks(name, list(roles), CHUNK_ROWS)
-    else:
-        parts = _csv_chunks(name, roles, separator, encoding, keep_na)
-    first = 0
-    for frame, share in parts:
-        columns = {}
-        for column, role in roles.items():
-            if role == "numeric":
-                columns[column] = to_numbers(frame[column], name, column, first)
-            elif role == "date":
-                columns[column] = to_dates(frame[column], name, column, first)
-            else:
-                columns[column] = to_categories(frame[column], name, column)
-        first += len(frame)
-        yield columns, share
-
-
-def column_names(name, separator=",", encoding="utf-8"):
-    """The column names of one file, in its order."""
     if name.startswith("openml:"):
-        return list(_openml(name)[0].columns)
-    if name.lower().endswith(PARQUET):
-        return list(_parquet(name).schema_arrow.names)
-    return _csv_header(name, separator, encoding)
+        names = list(_openml(name)[0].columns)
+    elif _is_parquet(name):
+        with _parquet(name) as file:
+            names = list(file.schema_arrow.names)
+    else:
+        names = _csv_header(name, separator, encoding)[0]
+    seen = set()
+    for column in names:
+        if column in seen:
+            raise InputError(f"{name}: the column '{column}' is there twice; rename one of them.")
+        seen.add(column)
+    return names
+
+
+def declared_types(name):
+    """What a file itself says about its columns, as Parquet and OpenML do and CSV cannot.
+
+    Returns:
+        dict of column -> "int", "float", "bool", "str", "date" or "compound", where declared.
+    """
+    if name.startswith("openml:"):
+        frame = _openml(name)[0]
+        return {c: kind for c in frame if (kind := _pandas_type(frame[c]))}
+    if _is_parquet(name):
+        with _parquet(name) as file:
+            schema = file.schema_arrow
+        return {c: kind for c in schema.names if (kind := _arrow_type(schema.field(c).type))}
+    return {}
 
 
 def default_target(name):
@@ -202,68 +198,172 @@ def default_target(name):
     return _openml(name)[1] if name.startswith("openml:") else None
 
 
-# Values of one column
+def sample(name, separator=None, encoding="utf-8", keep_na=(), rows=SAMPLE_ROWS):
+    """The first rows of a file, all columns as categories.
+
+    Args:
+        keep_na: columns in which texts such as "NA" are categories and only empty is missing.
+
+    Returns:
+        dict of column -> pandas.Categorical whose categories are text as it stands in the file.
+        Columns of compound values (lists) are not in it.
+
+    Raises:
+        InputError: the file is no table, or names a column twice.
+    """
+    names = column_names(name, separator, encoding)
+    types = declared_types(name)
+    names = [column for column in names if types.get(column) != "compound"]
+    roles = dict.fromkeys(names, "categorical")
+    rows = min(rows, max(SAMPLE_VALUES // max(len(names), 1), 1000))
+    for columns, _ in chunks(name, roles, separator, encoding, keep_na, rows):
+        return columns
+    return {column: pd.Categorical([]) for column in names}
 
 
-def to_numbers(values, name, column, first_row=0):
-    """One column as float64 [rows], missing as NaN; text is an InputError that names it."""
+def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK_ROWS):
+    """Read a file a part at a time.
+
+    Args:
+        roles: dict of column -> "categorical", "numeric" or "date"; other columns are skipped.
+        rows: rows at a time, at most.
+
+    Yields:
+        (dict of column -> values, share): categorical values as pandas.Categorical whose
+        categories are text as it stands in the file; numeric ones float64; dates datetime64[s];
+        `share` is the part of the file read so far, 0 to 1.
+
+    Raises:
+        InputError: text in a numeric column (the first such row and value are named), an absent
+            column, a damaged file.
+    """
+    present = column_names(name, separator, encoding)
+    for column in roles:
+        if column not in present:
+            raise InputError(f"{name}: the column '{column}' is missing; add it.")
+    rows = min(rows, max(CHUNK_VALUES // max(len(present), 1), 1000))
+    if name.startswith("openml:"):
+        parts = _openml_chunks(name, list(roles), rows)
+    elif _is_parquet(name):
+        parts = _parquet_chunks(name, list(roles), rows)
+    else:
+        parts = _csv_chunks(name, roles, separator, encoding, keep_na, rows)
+    first, day_first = 0, {}
+    for frame, share in parts:
+        columns = {}
+        for column, role in roles.items():
+            where = f"{name}: the {role} column '{column}'"
+            if role == "numeric":
+                columns[column] = to_numbers(frame[column], where, first)
+            elif role == "date":
+                columns[column] = to_dates(frame[column], where, first, day_first)
+            else:
+                columns[column] = to_categories(frame[column], name, column)
+        first += len(frame)
+        yield columns, share
+
+
+# The values of one column
+
+
+def to_numbers(values, where="the column", first_row=0):
+    """One column as float64 [rows], missing as NaN.
+
+    Args:
+        where: how a message begins; first_row: the number of the first of these rows.
+
+    Raises:
+        InputError: a value is no number; it names the first.
+    """
     if pd.api.types.is_float_dtype(values.dtype):
         return values.to_numpy("float64", na_value=np.nan)
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == bool:
         values = values.astype(object)
-    numbers = pd.to_numeric(values, errors="coerce")
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        raise InputError(f"{where} holds dates; name it in --dates or --drop.")
+    try:
+        numbers = pd.to_numeric(values, errors="coerce")
+    except TypeError:
+        raise InputError(f"{where} holds lists or other compound values; --drop it.") from None
     wrong = (numbers.isna() & values.notna()).to_numpy()
     if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f"{name}: the numeric column '{column}' holds {str(values.iloc[row])[:40]!r} in row "
-            f"{first_row + row}; correct it, or name the column in --categorical or --drop."
-        )
+        raise not_a_number(where, values.iloc[np.argmax(wrong)], first_row + int(np.argmax(wrong)))
     return numbers.to_numpy("float64", na_value=np.nan)
 
 
-def to_dates(values, name, column, first_row=0):
-    """One column as datetime64 [rows], missing as NaT; ISO 8601 is best, 31/12/2024 is understood.
+def not_a_number(where, value, row):
+    """The InputError about text among numbers."""
+    return InputError(
+        f"{where} holds {str(value)[:40]!r} in row {row}; correct it, or name the column in "
+        "--categorical or --drop."
+    )
+
+
+def to_dates(values, where="the column", first_row=0, day_first=None):
+    """One column as datetime64[s] [rows] in UTC, missing as NaT.
+
+    ISO 8601 is best; 31.12.2024, 12/31/24 and "31 Dec 2024" are understood where the values leave
+    no doubt about which is the day.
+
+    Args:
+        where: how a message begins; first_row: the number of the first of these rows.
+        day_first: dict that remembers from part to part of one file whether days come before
+            months, under `where`.
 
     Raises:
-        InputError: a value is no date, or could be two (01/02/2024).
+        InputError: a value is no date, or could be two (01/02/2024); it names the first.
     """
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        dates = values
-    else:
-        texts = values.astype(object)
-        dates = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
-        if (dates.isna() & texts.notna()).any():
-            month_first = pd.to_datetime(texts, errors="coerce", format="mixed", utc=True)
-            day_first = pd.to_datetime(
-                texts, errors="coerce", format="mixed", utc=True, dayfirst=True
-            )
-            if not month_first.equals(day_first) and not re.search(r"[a-zA-Z]", str(texts.iloc[0])):
-                # Only a day over 12 tells which way round the column is written.
-                day = pd.to_numeric(texts.str.extract(r"^\D*(\d+)\D+(\d+)").stack(), "coerce")
-                over = (day.unstack() > 12).any() if len(day) else []
-                if len(over) < 2 or over.iloc[0] == over.iloc[1]:
-                    raise InputError(
-                        f"{name}: the dates in column '{column}' ({texts.dropna().iloc[0]!r}) can "
-                        "be read in two ways; write them as YYYY-MM-DD."
-                    )
-                dates = day_first if over.iloc[0] else month_first
-            else:
-                dates = month_first
-        wrong = (dates.isna() & texts.notna()).to_numpy()
+    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
+        categories = to_categories(values)
+        dates = _parse_dates(categories.categories, where, {} if day_first is None else day_first)
+        wrong = np.append(dates.isna(), False)[categories.codes]  # -1 is missing, not wrong
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InputError(
-                f"{name}: the date column '{column}' holds {str(texts.iloc[row])[:40]!r} in row "
-                f"{first_row + row}; write dates as YYYY-MM-DD."
+                f"{where} holds {str(categories[row])[:40]!r} in row {first_row + row}; write "
+                "dates as YYYY-MM-DD, or name the column in --categorical or --drop."
             )
-    if getattr(dates.dtype, "tz", None) is not None:
-        dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
-    return dates.to_numpy("datetime64[s]")
+        values = pd.Series(dates.append(pd.DatetimeIndex([pd.NaT], tz="UTC"))[categories.codes])
+    if getattr(values.dtype, "tz", None) is not None:
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    return values.to_numpy("datetime64[s]")
+
+
+def _parse_dates(texts, where, day_first):
+    """DatetimeIndex [len(texts)] in UTC, NaT for what is no date."""
+    dates = pd.DatetimeIndex(pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True))
+    if not dates.isna().any():
+        return dates
+    numbers = texts.str.extract(r"^(\d{1,2})[/. -](\d{1,2})[/. -]\d{2,4}\b").astype("float64")
+    if numbers.notna().any(axis=None):
+        first, second = (numbers > 12).any()
+        if first != second:
+            day_first[where] = first
+        elif where not in day_first:
+            raise InputError(
+                f"{where} holds dates that can be read in two ways, such as {texts[0]!r}; write "
+                "dates as YYYY-MM-DD."
+            )
+    elif not texts.str.contains("[A-Za-z]{3}").any():  # a number, say, is no date
+        return dates
+    with warnings.catch_warnings(action="ignore"):  # about what dayfirst cannot decide
+        return pd.DatetimeIndex(
+            pd.to_datetime(
+                texts,
+                errors="coerce",
+                format="mixed",
+                utc=True,
+                dayfirst=bool(day_first.get(where)),
+            )
+        )
 
 
 def to_categories(values, name="", column=""):
-    """One column as pandas.Categorical with text categories."""
+    """One column as pandas.Categorical with text categories.
+
+    Raises:
+        InputError: the values are lists or the like; `name` and `column` say where.
+    """
     if isinstance(values.dtype, pd.CategoricalDtype):
         codes, uniques = values.cat.codes.to_numpy(), values.cat.categories
     else:
@@ -289,129 +389,170 @@ def as_text(value):
         return str(bool(value))
     if isinstance(value, (float, np.floating)):
         return repr(float(value))
+    if isinstance(value, datetime.datetime):
+        return str(value).removesuffix(" 00:00:00")
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
     return str(value)
 
 
 # CSV
 
 
-def _separator(name, encoding):
-    """The separator under which most of the first lines have the same, largest number of fields."""
-    text = _head(name, encoding)
-    best, fields = ",", 1
-    for candidate in ",;\t|":
-        try:
-            lines = csv.reader(io.StringIO(text, newline=""), delimiter=candidate)
-            rows = [row for _, row in zip(range(30), lines, strict=False) if row]
-        except csv.Error:
-            continue
-        # The last row may be cut off where the block ends.
-        widths = [len(row) for row in (rows[:-1] if len(rows) > 2 else rows)]
-        if widths and widths[0] > fields and np.mean(np.equal(widths, widths[0])) > 0.8:
-            best, fields = candidate, widths[0]
-    return best
-
-
-def _head(name, encoding):
-    """The first lines of a text file, decompressed and decoded."""
-    try:
-        with _open(name) as file:
-            block = file.read(1 << 18)
-    except DAMAGED as error:
-        raise InputError(f"{name}: cannot be read ({error}).") from None
-    if block[:2] in (b"\xff\xfe", b"\xfe\xff") and not encoding.lower().startswith("utf-16"):
-        raise InputError(f"{name}: this is not {encoding}; read it with --encoding utf-16.")
-    try:
-        return block.decode(_codec(encoding), errors="replace")
-    except LookupError:
-        raise InputError(
-            f"--encoding {encoding}: there is no such encoding; try utf-8, cp1252 or latin-1."
-        ) from None
-
-
-def _open(name):
+@contextlib.contextmanager
+def _opened(name):
+    """(the file decompressed, the file itself, whose position tells how much was read)"""
     suffix = Path(name).suffix.lower()
-    if suffix == ".zip":
-        archive = zipfile.ZipFile(name)
-        if len(archive.namelist()) != 1:
-            raise InputError(f"{name}: holds several files; unpack it and name one of them.")
-        return archive.open(archive.namelist()[0])
-    if suffix == ".zst":
-        try:
-            import zstandard
-        except ImportError:
-            raise InputError(f"{name}: unpack it first, or pip install zstandard.") from None
-        return zstandard.open(name, "rb")
-    return {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(suffix, open)(name, "rb")
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(open(name, "rb"))
+        if suffix == ".zip":
+            archive = stack.enter_context(zipfile.ZipFile(raw))
+            if len(archive.namelist()) != 1:
+                raise InputError(f"{name}: holds several files; unpack it and name one of them.")
+            yield stack.enter_context(archive.open(archive.namelist()[0])), raw
+        elif suffix == ".zst":
+            try:
+                import zstandard
+            except ImportError:
+                raise InputError(f"{name}: unpack it first, or pip install zstandard.") from None
+            yield stack.enter_context(zstandard.open(raw, "rb")), raw
+        elif suffix in COMPRESSED:
+            decompress = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[suffix]
+            yield stack.enter_context(decompress(raw, "rb")), raw
+        else:
+            yield raw, raw
 
 
-def _codec(encoding):
-    return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8", "utf_8") else encoding
-
-
-def _csv_header(name, separator, encoding):
-    """The column names: none twice, and no row longer than they are."""
-    text = _head(name, encoding)
+def _head(name, encoding, size):
+    """(text of the first `size` bytes, whether that is all)"""
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        rows = [row for _, row in zip(range(20), lines, strict=False) if row]
-    except csv.Error as error:
-        raise InputError(f"{name}: this is not a CSV table ({error}).") from None
-    if not rows or "\0" in "".join(rows[0]):
-        raise InputError(f"{name}: this is not a CSV table; its first line names no columns.")
-    for number, row in enumerate(rows[1:-1]):
-        if len(row) > len(rows[0]):
-            raise InputError(
-                f"{name}: row {number} has {len(row)} fields where the header has {len(rows[0])}; "
-                "quote fields that hold the separator, or name it with --separator."
-            )
-    names = [column or f"Unnamed: {i}" for i, column in enumerate(rows[0])]
-    _check_names(name, names)
-    return names
-
-
-def _check_names(name, names):
-    for i, column in enumerate(names):
-        if column in names[:i]:
-            raise InputError(f"{name}: the column '{column}' is there twice; rename one of them.")
-
-
-def _csv_reader(name, names, separator, encoding, keep_na, dtype, handle=None):
-    missing = {c: [""] if c in keep_na else ["", *MISSING_TEXTS] for c in names}
-    try:
-        return pd.read_csv(
-            handle or name,
-            compression=COMPRESSED.get(Path(name).suffix.lower()),
-            sep=separator,
-            encoding=_codec(encoding),
-            header=0,
-            names=names,
-            index_col=False,
-            dtype=dtype,
-            na_values=missing,
-            keep_default_na=False,
-            skip_blank_lines=len(names) > 1,
-            low_memory=False,
-            iterator=True,
-        )
+        with _opened(name) as (file, _):
+            block = file.read(size)
     except DAMAGED as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: cannot be read ({error}).") from None
+    if block.startswith(b"PAR1"):
+        raise InputError(f"{name}: this is Parquet; rename it so that it ends in .parquet.")
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    if block[:2] in (b"\xff\xfe", b"\xfe\xff") and not wide:
+        raise InputError(f"{name}: this is not {encoding}; read it with --encoding utf-16.")
+    if b"\0" in block[:1024].partition(b"\n")[0] and not wide:
+        raise InputError(f"{name}: this is not a text table; give CSV, TSV or Parquet.")
+    try:
+        decoder = codecs.getincrementaldecoder(_codec(encoding))()
+        return decoder.decode(block), len(block) < size
+    except UnicodeError as error:
         raise _csv_error(name, error, encoding) from None
 
 
-def _next_chunk(name, reader, encoding, rows):
+def _codec(encoding):
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def _csv_header(name, separator, encoding):
+    """(column names, separator) of a CSV file, whose first rows are checked against the names."""
+    size = HEAD_BYTES
+    while True:
+        text, whole = _head(name, encoding, size)
+        separator = separator or _separator(text, whole)
+        rows = _first_rows(text, separator, 30, whole)
+        if rows or whole:
+            break
+        size *= 4  # the header alone is longer
+    if not rows:
+        raise InputError(f"{name}: this is not a CSV table; its first line names no columns.")
+    header = rows[0]
+    if len(header) == 1 and text[0] in "\r\n":  # further down an empty line is a missing value
+        raise InputError(f"{name}: the first line is empty; begin with the name of the column.")
+    for number, row in enumerate(rows[1:]):
+        if len(row) > len(header):
+            raise InputError(
+                f"{name}: row {number} has {len(row)} fields where the header has {len(header)}; "
+                "quote fields that hold the separator, or name it with --separator."
+            )
+    return [column or f"Unnamed: {i}" for i, column in enumerate(header)], separator
+
+
+def _separator(text, whole):
+    """The separator under which most of the first lines have the same, largest number of fields."""
+    for candidates in SEPARATORS:
+        best, most = None, 1
+        for candidate in candidates:
+            widths = [len(row) for row in _first_rows(text, candidate, 30, whole)]
+            if widths and widths[0] > most and np.mean(np.equal(widths, widths[0])) > 0.8:
+                best, most = candidate, widths[0]
+        if best:
+            return best
+    return ","
+
+
+def _first_rows(text, separator, count, whole):
+    """The first rows that are not empty; the last is left out where the text may end within it."""
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        filled = (row for row in lines if row)
+        rows = [row for _, row in zip(range(count + 1), filled, strict=False)]
+    except csv.Error:
+        return []
+    return rows if whole and len(rows) <= count else rows[:-1]
+
+
+def _csv_chunks(name, roles, separator, encoding, keep_na, rows):
+    names, separator = _csv_header(name, separator, encoding)
+    # Numbers straight to float64 and text straight to codes are the fast ways of pandas' reader.
+    dtypes = {c: "float64" if roles.get(c) == "numeric" else "category" for c in names}
+    missing = {c: [""] if c in keep_na else ["", *MISSING_TEXTS] for c in names}
+    size = os.stat(name).st_size
+    with contextlib.ExitStack() as stack:
+        try:
+            file, raw = stack.enter_context(_opened(name))
+            reader = stack.enter_context(
+                pd.read_csv(
+                    file,
+                    sep=separator,
+                    encoding=_codec(encoding),
+                    header=0,
+                    names=names,
+                    index_col=False,
+                    dtype=dtypes,
+                    na_values=missing,
+                    keep_default_na=False,
+                    skip_blank_lines=len(names) > 1,
+                    low_memory=False,
+                    iterator=True,
+                )
+            )
+            while (frame := _next(reader, rows)) is not None:
+                yield frame, min(raw.tell() / size, 1.0)
+        except DAMAGED as error:
+            if isinstance(error, InputError):
+                raise
+            if type(error) is ValueError and "numeric" in roles.values():
+                # Text among the numbers: read again, as text, to tell in which row.
+                texts = dict.fromkeys(roles, "categorical")
+                first = 0
+                for frame, _ in _csv_chunks(name, texts, separator, encoding, keep_na, rows):
+                    for column, role in roles.items():
+                        if role == "numeric":
+                            where = f"{name}: the numeric column '{column}'"
+                            to_numbers(frame[column], where, first)
+                    first += len(frame)
+            raise _csv_error(name, error, encoding) from None
+
+
+def _next(reader, rows):
     """The next rows, None at the end."""
     try:
         return reader.get_chunk(rows)
     except (StopIteration, pd.errors.EmptyDataError):
         return None
-    except DAMAGED as error:
-        raise _csv_error(name, error, encoding) from error
 
 
 def _csv_error(name, error, encoding):
     if isinstance(error, UnicodeError):
         try:
-            with _open(name) as file:
+            with _opened(name) as (file, _):
                 file.read(1 << 20).decode("cp1252")
             other = "cp1252"
         except UnicodeError:
@@ -421,79 +562,16 @@ def _csv_error(name, error, encoding):
     return InputError(f"{name}: cannot be read as a CSV table ({reason}).")
 
 
-def _csv_chunks(name, roles, separator, encoding, keep_na):
-    names = _csv_header(name, separator, encoding)
-    # Numbers straight to float64 and text straight to codes are the fast ways of pandas' reader.
-    dtypes = {c: "float64" if roles.get(c) == "numeric" else "category" for c in names}
-    size = Path(name).stat().st_size
-    with (
-        open(name, "rb") as handle,
-        _csv_reader(name, names, separator, encoding, keep_na, dtypes, handle) as reader,
-    ):
-        while True:
-            try:
-                frame = _next_chunk(name, reader, encoding, CHUNK_ROWS)
-            except InputError as error:
-                if type(error.__cause__) is ValueError:  # text among the numbers, somewhere
-                    _name_the_text(name, names, roles, separator, encoding, keep_na)
-                raise
-            if frame is None:
-                return
-            yield frame, min(handle.tell() / size, 1.0)
+# Parquet
 
 
-def _name_the_text(name, names, roles, separator, encoding, keep_na):
-    """Read again, as text, to raise the error that names the row."""
-    first = 0
-    with _csv_reader(name, names, separator, encoding, keep_na, object) as reader:
-        while (frame := _next_chunk(name, reader, encoding, CHUNK_ROWS)) is not None:
-            for column, role in roles.items():
-                if role == "numeric":
-                    to_numbers(frame[column], name, column, first)
-            first += len(frame)
+def _is_parquet(name):
+    return name.lower().endswith(PARQUET)
 
 
-# Files that declare their types: Parquet and OpenML
-
-
-def _declares_types(name):
-    return name.startswith("openml:") or name.lower().endswith(PARQUET)
-
-
-def _declared_type(values):
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.cat.categories
-    kind = pd.api.types.infer_dtype(values, skipna=True)
-    return {
-        "integer": "int", "floating": "float", "mixed-integer-float": "float", "boolean": "bool",
-        "string": "str", "datetime64": "date", "datetime": "date", "date": "date",
-        "decimal": "float",
-    }.get(kind)  # fmt: skip
-
-
-def _typed_chunks(name, columns, rows):
-    if name.startswith("openml:"):
-        frame = _openml(name)[0]
-        frame = frame if columns is None else frame[columns]
-        for start in range(0, max(len(frame), 1), rows):
-            part = frame.iloc[start : start + rows]
-            yield part, min((start + rows) / max(len(frame), 1), 1.0)
-        return
-    file = _parquet(name)
-    done, total = 0, max(file.metadata.num_rows, 1)
-    try:
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            done += batch.num_rows
-            # A missing integer must not turn its column into floats: 5 would become "5.0".
-            yield batch.to_pandas(integer_object_nulls=True, date_as_object=False), done / total
-        if not done:
-            empty = file.schema_arrow.empty_table()
-            yield (empty if columns is None else empty.select(columns)).to_pandas(), 1.0
-    except (ValueError, OSError) as error:
-        raise InputError(f"{name}: cannot be read as Parquet ({error}).") from None
-
-
+@contextlib.contextmanager
 def _parquet(name):
+    """The open file; whatever is wrong with it becomes an InputError."""
     try:
         import pyarrow.parquet
     except ImportError:
@@ -501,21 +579,77 @@ def _parquet(name):
             f"{name}: reading Parquet takes one more package; pip install pyarrow."
         ) from None
     try:
-        return pyarrow.parquet.ParquetFile(name)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{name}: cannot be read as Parquet ({error}).") from None
+        with pyarrow.parquet.ParquetFile(name) as file:
+            yield file
+    except InputError:
+        raise
+    except (*DAMAGED, TypeError, KeyError) as error:
+        reason = str(error).strip(" .\n").partition("\n")[0]
+        raise InputError(f"{name}: cannot be read as Parquet ({reason}).") from None
+
+
+def _arrow_type(kind):
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    for name, tests in (
+        ("int", [types.is_integer]),
+        ("float", [types.is_floating, types.is_decimal]),
+        ("bool", [types.is_boolean]),
+        ("str", [types.is_string, types.is_large_string, types.is_string_view]),
+        ("date", [types.is_timestamp, types.is_date]),
+        ("compound", [types.is_nested]),
+    ):
+        if any(test(kind) for test in tests):
+            return name
+    return None
+
+
+def _parquet_chunks(name, columns, rows):
+    with _parquet(name) as file:
+        done, total = 0, max(file.metadata.num_rows, 1)
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            done += batch.num_rows
+            frame = batch.to_pandas(
+                integer_object_nulls=True,  # a missing value must not turn 5 into 5.0
+                date_as_object=False,
+                ignore_metadata=True,  # what was an index of pandas is a column here
+            )
+            yield frame, done / total
+
+
+# OpenML
+
+
+def _pandas_type(values):
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.cat.categories
+    return {
+        "integer": "int", "floating": "float", "mixed-integer-float": "float", "boolean": "bool",
+        "string": "str", "datetime64": "date",
+    }.get(pd.api.types.infer_dtype(values, skipna=True))  # fmt: skip
+
+
+def _openml_chunks(name, columns, rows):
+    frame = _openml(name)[0][columns]
+    for start in range(0, len(frame), rows):
+        part = frame.iloc[start : start + rows]
+        yield part, min((start + rows) / len(frame), 1.0)
 
 
 @functools.cache
 def _openml(name):
-    """(DataFrame, name of its default target), fetched once and kept by scikit-learn's cache."""
+    """(DataFrame, name of its target or None, number), kept on disk by scikit-learn's cache."""
     from sklearn.datasets import fetch_openml
 
     wanted = name.removeprefix("openml:")
-    which = {"data_id": int(wanted)} if wanted.isdecimal() else {"name": wanted}
+    which = {"data_id": int(wanted)} if re.fullmatch("[0-9]+", wanted) else {"name": wanted}
     try:
-        bunch = fetch_openml(**which, as_frame=True, parser="pandas")
-    except (ValueError, OSError) as error:  # unknown names, HTTP errors, no network
-        raise InputError(f"{name}: OpenML does not give it ({error}).") from None
-    target = bunch.target_names[0] if len(bunch.target_names) == 1 else None
-    return bunch.frame, target
+        with warnings.catch_warnings(action="ignore"):  # about several versions: see the number
+            bunch = fetch_openml(**which, as_frame=True, parser="pandas")
+    except (*DAMAGED, KeyError, http.client.HTTPException) as error:
+        reason = str(error).strip(" .\n").partition("\n")[0]
+        raise InputError(f"{name}: OpenML does not give it ({reason}).") from None
+    target = bunch.target_names[0] if len(bunch.target_names or []) == 1 else None
+    return bunch.frame, target, str(bunch.details.get("id", wanted))

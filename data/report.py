@@ -152,8 +152,9 @@ def _fill(page):
     for character in "<>&":
         data = data.replace(character, f"\\u{ord(character):04x}")
     title = html.escape(page["table"]).encode("ascii", "xmlcharrefreplace").decode()
-    template = template.replace("{{policy}}", "; ".join(policy)).replace("{{title}}", title)
-    return template.replace("{{data}}", data).encode()
+    parts = {"policy": "; ".join(policy), "title": title, "data": data}
+    # in one pass, so that no part is looked for inside another
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
 
 
 def _columns(arrays, manifest, searchable):
@@ -296,6 +297,7 @@ def _plain(value):
         text = str(value) if value < 10_000 else f"{value:,}"
     else:
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        text = Path(text).name if Path(text).is_absolute() else text  # the page is sent to others
     return text if len(text) <= 500 else text[:499] + "…"
 
 

@@ -174,7 +174,7 @@ def _write_csv(path, column, array):
 
 def csv_field(category):
     """Return a category as a field of a CSV file: quoted where needed, floats to the last bit."""
-    text = category if isinstance(category, str) else repr(category)
+    text = str(category)
     if re.search(r'[",\r\n]', text):
         return '"' + text.replace('"', '""') + '"'
     return text
@@ -209,7 +209,7 @@ def _json_text(value, levels, indent="\n"):
         return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
     inner = indent + "  "
     lines = (
-        json.dumps(key, ensure_ascii=False) + ": " + _json_text(part, levels - 1, inner)
+        json.dumps(str(key), ensure_ascii=False) + ": " + _json_text(part, levels - 1, inner)
         for key, part in value.items()
     )
     return "{" + inner + ("," + inner).join(lines) + indent + "}"

@@ -16,7 +16,7 @@ import pandas as pd
 from data import InputError, reading
 from data.progress import Progress
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 PARTS = ("data", "validation", "test")
 DATE_PARTS = ("year", "month", "day", "weekday", "week", "hour")
 
@@ -83,14 +83,26 @@ def read_table(files, roles, folder, *, dialect, keep_na=(), label="reading"):
         InputError: see `reading.chunks`; also when a file has no rows.
     """
     sources = {part: reading.fingerprint(names) for part, names in files.items() if names}
-    sealed = [[entry.get("sha256", entry["path"]) for entry in sources[part]] for part in sources]
-    asked = [CACHE_VERSION, list(sources), sealed, list(roles.items()), dialect, sorted(keep_na)]
+    content = {
+        part: [entry.get("sha256") or entry for entry in entries]
+        for part, entries in sources.items()
+    }
+    asked = [CACHE_VERSION, pd.__version__, content, list(roles.items()), dialect, sorted(keep_na)]
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
-    if not (folder / key / "table.json").exists():
+    if not _whole(folder / key):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / key).mkdir(parents=True)
         _write(files, roles, folder / key, dialect, keep_na, label)
     return _open(folder / key)
+
+
+def _whole(folder):
+    """Whether all of a table is there, also after the machine stopped while it was written."""
+    try:
+        sizes = json.loads((folder / "sizes.json").read_text(encoding="utf-8"))
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _write(files, roles, folder, dialect, keep_na, label):
@@ -103,13 +115,11 @@ def _write(files, roles, folder, dialect, keep_na, label):
         else:
             (numeric if role == "numeric" else categorical).append(column)
     dictionaries = {column: {} for column in categorical}
-    parts, types = {}, {}
+    parts = dict.fromkeys(PARTS, 0)
     progress, done = Progress(label), 0
     with open(folder / "codes", "wb") as codes_file, open(folder / "numbers", "wb") as numbers_file:
         for part in PARTS:
-            parts[part] = 0
             for name in files.get(part) or []:
-                types |= reading.sample(name, keep_na=keep_na, rows=1000, **dialect)[1]
                 for columns, share in reading.chunks(name, roles, keep_na=keep_na, **dialect):
                     for column, role in roles.items():
                         if role == "date":
@@ -132,12 +142,27 @@ def _write(files, roles, folder, dialect, keep_na, label):
     meta = {
         "parts": parts,
         "numeric": numeric,
-        "types": types,
+        "types": _types([name for names in files.values() for name in names or []]),
         "dictionaries": {column: list(texts) for column, texts in dictionaries.items()},
     }
+    (folder / "table.json").write_text(json.dumps(meta), encoding="utf-8")
+    sizes = {name: (folder / name).stat().st_size for name in ("codes", "numbers", "table.json")}
     # Written last and renamed into place: a cache without it is not taken up.
-    (folder / "table.part").write_text(json.dumps(meta), encoding="utf-8")
-    (folder / "table.part").rename(folder / "table.json")
+    (folder / "sizes.part").write_text(json.dumps(sizes), encoding="utf-8")
+    (folder / "sizes.part").rename(folder / "sizes.json")
+
+
+def _types(files):
+    """The types on which all files agree; whole numbers and floats together are floats."""
+    declared = [reading.declared_types(name) for name in files]
+    found = {}
+    for column in declared[0]:
+        types = {types.get(column) for types in declared}
+        if types in ({"int", "float"}, {"float"}):
+            found[column] = "float"
+        elif len(types) == 1:
+            found[column] = types.pop()
+    return found
 
 
 def _codes(values, dictionary):
@@ -171,19 +196,22 @@ def date_columns(column, dates):
     Returns:
         dict of new column -> pandas.Categorical or float64 [rows].
     """
-    index = pd.DatetimeIndex(dates)
+    codes, days = pd.factorize(dates)  # a calendar has few days, a table many rows
+    index = pd.DatetimeIndex(days)
     calendar = {
         "year": index.year,
         "month": index.month,
         "day": index.day,
         "weekday": index.weekday,  # Monday 0
-        "week": index.isocalendar().week.astype("float64"),
+        "week": index.isocalendar().week,
         "hour": index.hour,
     }
     columns = {}
     for part, values in calendar.items():
-        values = pd.array(np.asarray(values, "float64")).astype("Int64")
-        columns[f"{column}_{part}"] = reading.to_categories(pd.Series(values))
+        part_codes, parts = pd.factorize(np.asarray(values, "int64"))
+        columns[f"{column}_{part}"] = pd.Categorical.from_codes(
+            np.append(part_codes, -1)[codes], [str(value) for value in parts]
+        )
     elapsed = (dates - np.datetime64("1970-01-01", "s")) / np.timedelta64(1, "D")
     columns[f"{column}_elapsed"] = elapsed.astype("float64")
     return columns

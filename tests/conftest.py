@@ -222,9 +222,9 @@ def multiclass(tmp_path_factory):
         table = make_table(rows, seed=10 + seed).assign(currency="EUR")[names]
         paths[part] = folder / f"{part}.csv"
         if part == "test":  # what training rows do not hold
-            table.loc[:9, "city"] = "Atlantis"
-            table.loc[10:19, "shop"] = 99
-            table.loc[20:29, "online"] = None
+            table.loc[:19, "city"] = "Atlantis"
+            table.loc[10:29, "shop"] = 99
+            table["online"] = table["online"].astype(object).where(table.index >= 30, None)
         write(table, paths[part])
     options = ["--data", paths["data"], "--validation-data", paths["validation"]]
     options += ["--test-data", paths["test"], "--target", "paint", "--epochs", 3]

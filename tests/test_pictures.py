@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WILD = [
     "<script>alert(1)</script>",
     "$x_",
-    "$\\frac{",
+    "$\\frac{$",
     "two\nlines",
     "NUL\0 and \x1b[31m",
     "\ud800 alone",
@@ -109,7 +109,7 @@ def test_the_most_frequent_come_first_and_missing_counts_where_it_occurs():
 
 def test_each_column_gets_its_map_whatever_its_names(tmp_path, capfd):
     columns = {
-        "wild/../name": column(WILD, missing=3),
+        "wild/../$\\frac{$": column(WILD, missing=3),
         "one": column(["only"]),
         "two": column([1, 2], means=False),
         "none": column([]),

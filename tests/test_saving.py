@@ -220,9 +220,10 @@ def test_the_csv_holds_categories_and_floats_exactly(words, seed):
 
 
 def test_the_csv_opens_with_plain_pandas(tmp_path):
-    _, arrays = save(tmp_path / "s", {"city": ("str", ["Rome", 'a,"b"\r\n', " x "], 2)})
+    words = ["Rome", "a,b", '"', "\r", "\n", " x "]
+    _, arrays = save(tmp_path / "s", {"city": ("str", words, 2)})
     frame = pd.read_csv(tmp_path / "s" / "vectors" / "city.csv", index_col=0)
-    assert frame.index.tolist() == ["Rome", 'a,"b"\r\n', " x "]
+    assert frame.index.tolist() == words
     assert (frame[["dim_0", "dim_1"]].to_numpy("float32") == arrays["city"][2:]).all()
 
 
@@ -621,6 +622,7 @@ def test_a_staged_copy_shares_files_but_writing_to_it_leaves_the_set_as_it_was(f
         manifest = saving.read_set(staging)[0]
         saving.seal(staging, manifest)
         assert {path: path.read_bytes() for path in before} == before
+        assert (staging / "embeddings.npz").samefile(folder / "embeddings.npz")
         saving.publish(staging, folder)
     assert "report.html" in saving.read_set(folder)[0]["files"]
 
