@@ -15,6 +15,7 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,8 +29,8 @@ from build_embeddings import (
     embed,
     evaluate,
     featureless,
-    fit,
     head,
+    judge,
     learned_vectors,
     prediction_table,
     recipe_for,
@@ -41,28 +42,32 @@ from build_embeddings import (
     show_note,
     start_tensorflow,
     to_predictions,
+    train,
     write_results,
 )
-from data import InputError, reading
+from data import InputError, one_line, reading
 from data.dataset import kept_na, read_dataset, settings_of
 from data.encoding import MISSING, RESERVED, UNSEEN, Rows
-from data.manifest import describe, saved_encoding, saved_vocabulary
+from data.manifest import describe, saved_encoding, saved_settings, saved_vocabulary
 from data.pictures import draw_curves
 from data.progress import Progress
 from data.reading import table_name
 from data.report import write_report
 from data.saving import (
     check_file,
+    check_set,
     file_names,
     publish,
     read_set,
     seal,
     stage_copy,
+    sync,
     working_folder,
     write_vectors,
 )
 from data.table import DATE_PARTS, read_table
 
+FEW_ROWS = 50_000
 PREDICTED_AT_ONCE = 131_072
 
 
@@ -74,11 +79,15 @@ def main():
     name, output, settings = task(options, sets)
     started = time.monotonic()
     with working_folder(output) as work:
+        if (output / "embeddings.json").exists():
+            check_set(output)  # it is kept, beside the new model
+
         # Load the vectors, and read the table as they need it.
         saved = choose_columns(sets, options)
         vocabularies = vocabularies_of(saved, sets)
         dataset = read_dataset(settings, work / "cache", vocabularies, extend=not options.frozen)
         show_columns(dataset)
+        check_uses(dataset, options)
         sources = show_matches(dataset, saved, sets)
 
         # Embeddings and numeric columns into one network, and train it.
@@ -95,6 +104,8 @@ def main():
             return model
 
         model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint)
+        start = {column: vectors for column, (_, _, vectors) in saved.items()}
+        vectors = learned_vectors(model, dataset.encoding.vocabularies, start)
         trained = time.monotonic()
 
         # Judge it on the test rows, beside the first script's model where that had the same task.
@@ -114,7 +125,7 @@ def main():
         folder = staging / "embed_model"
         manifest = describe(dataset, name) | {"sources": sources, "frozen": options.frozen}
         metrics["seconds"] = seconds(dataset, started, trained)
-        write_vectors(folder, manifest, learned_vectors(model, dataset.encoding.vocabularies))
+        write_vectors(folder, manifest, vectors)
         write_results(folder, dataset, history, metrics, predicted, manifest)
         raw_model(model, dataset.encoding).save(folder / "model.keras")
         draw_curves(folder / "curves", {"training": history})
@@ -125,6 +136,36 @@ def main():
         publish(staging, output)
         checkpoint.remove()
     print(f"saved in {output}/embed_model")
+
+
+# The last fit
+
+
+def fit(build, dataset, recipe, seed, checkpoint=None):
+    """Build and train a model, then let it go on with the validation rows as well.
+
+    Rows split by time: the validation rows are the latest, and the most like those to come. Few
+    rows: each one counts. In both cases the best model goes on, on training and validation rows
+    together: for as many epochs again if the validation loss did not rise to the end, else for a
+    third of those up to its lowest.
+
+    Args:
+        build: function of (encoding, recipe, seed) that gives a new keras.Model.
+
+    Returns:
+        (model, history of the first fit, metrics before the last one, without the test rows')
+    """
+    model = build(dataset.encoding, recipe, seed)
+    history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint)
+    metrics, epochs = judge(model, dataset), 0
+    if dataset.settings["split_by"] is not None or len(dataset.split["train"]) < FEW_ROWS:
+        losses = history["val_loss"]
+        rose = losses.iloc[-1] > 1.03 * losses.min()
+        epochs = -(-(int(losses.argmin()) + 1) // 3) if rose else len(losses)
+        print(f"last fit: {epochs} epochs on training and validation rows together")
+        last = replace(recipe, epochs=epochs)
+        train(model, dataset, last, seed=seed, last_fit=True, checkpoint=checkpoint)
+    return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}
 
 
 # The model
@@ -359,7 +400,9 @@ def bought(comparison):
 
 
 def first_metrics(output):
-    """The first script's test metrics, for the table of this one's."""
+    """The first script's test metrics, for the table of this one's, where they are beside it."""
+    if not (output / "metrics.json").exists():
+        return {}
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     return {"embeddings alone": metrics["test"]}
 
@@ -378,6 +421,9 @@ def seal_whole(staging, manifest):
     write_report(staging, manifest)
     if own.exists():
         seal(staging, manifest)
+    else:
+        sync(staging / "report.html")
+        sync(staging)
 
 
 # Saved vectors for this table
@@ -424,14 +470,17 @@ def task(options, sets):
         if len(sets) > 1:
             raise InputError("--data: name the table on which the sets are to be used.")
         ((folder, manifest, _),) = sets.values()
-        settings = dict(manifest["options"])
-        for option in ("target", "categorical", "numeric", "split_by", "test_data"):
+        settings, sources = saved_settings(manifest, folder)
+        for option in (
+            "target", "categorical", "numeric", "dates", "drop", "keep_na", "split_by",
+            "validation_data", "test_data", "separator",
+        ):  # fmt: skip
             if getattr(options, option) is not None:
                 raise InputError(
                     f"--{option.replace('_', '-')}: recorded with the embeddings already; it is "
                     "only needed with --data."
                 )
-        for part, entries in manifest["split"]["sources"].items():
+        for part, entries in sources.items():
             check_unchanged(entries, part)
         return manifest["table"], options.output or folder, settings
     name = table_name(options.data)
@@ -498,6 +547,18 @@ def vocabularies_of(chosen, sets):
     return found
 
 
+def check_uses(dataset, options):
+    """Raise InputError if --use names a column that is not one of the categorical ones."""
+    columns = [vocabulary.column for vocabulary in dataset.encoding.vocabularies]
+    for use in options.use or []:
+        column = use.rpartition("=")[2]
+        if column not in columns:
+            raise InputError(
+                f"--use {use}: the table has no categorical column '{column}'; those are "
+                f"{', '.join(columns)}."
+            )
+
+
 def show_matches(dataset, chosen, sets):
     """Print which saved column serves which column, and how much of the table it knows.
 
@@ -508,7 +569,7 @@ def show_matches(dataset, chosen, sets):
         InputError: no column has saved vectors, or two sets have them, or a set knows no category
             of its column.
     """
-    lines, used = [], {}
+    lines, notes, used = [], [], {}
     train = dataset.split["train"]
     codes = dataset.rows.codes(train)
     for j, vocabulary in enumerate(dataset.encoding.vocabularies):
@@ -524,14 +585,14 @@ def show_matches(dataset, chosen, sets):
             )
         (name,) = names
         known = float(np.mean((codes[:, j] >= RESERVED) & (codes[:, j] < len(vectors))))
-        if known == 0:
+        if known == 0 and len(vectors) > RESERVED:  # one learned without any category stays
             raise InputError(
                 f"--data: the set '{name}' knows no category of '{column}'; name another column "
                 f"with --use, or leave it out with --drop."
             )
         lines.append({"column": column, "saved set": f"{name}: {saved}", "known": f"{known:.0%}"})
         if known < 0.5:
-            dataset.notes.append(
+            notes.append(
                 f"'{column}': '{name}' knows the category of {known:.0%} of the rows only."
             )
         used.setdefault(name, {})[column] = saved
@@ -541,6 +602,8 @@ def show_matches(dataset, chosen, sets):
             "--use SAVED=COLUMN."
         )
     print(pd.DataFrame(lines).to_string(index=False))
+    for note in notes:
+        show_note(note)
     return [
         {
             "set": str(sets[name][0]),
@@ -559,24 +622,29 @@ def predict_rows(options):
     folder = (options.embeddings or [last_saved("*/embed_model/embeddings.json")])[0]
     folder = folder / "embed_model" if (folder / "embed_model").is_dir() else folder
     manifest, _ = read_set(folder)
+    if "model.keras" not in manifest["files"]:
+        raise InputError(f"{folder} holds no model yet: run build_embed_model.py first.")
     model_file = check_file(folder, manifest, "model.keras")
-    encoding, settings = saved_encoding(manifest), manifest["options"]
+    encoding, (settings, _) = saved_encoding(manifest, folder), saved_settings(manifest, folder)
     files = reading.find_files(options.predict, "--predict")
     dialect = reading.dialect(options.separator, options.encoding)
     features = feature_roles(encoding, settings)
     extra = [c for c in reading.column_names(files[0], **dialect) if c not in features]
     if extra:
-        print(f"note: {len(extra)} columns are not needed: {', '.join(extra)[:200]}")
+        print(f"note: columns that are not needed: {one_line(', '.join(extra))[:200]}")
     output = options.output or folder / "predictions" / f"{table_name(files)}.csv"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror}; name another file.") from None
+    if output.is_dir():
+        raise InputError(f"--output {output}: this is a folder; name the CSV file to write.")
     with tempfile.TemporaryDirectory() as work:
         keep_na = kept_na(settings["keep_na"], {v.column: v for v in encoding.vocabularies})
         table = read_table({"data": files}, features, Path(work), dialect=dialect, keep_na=keep_na)
         rows, target = Rows(table, encoding), encoding.target
         start_tensorflow()
-        import keras
-
-        network = keras.saving.load_model(model_file, safe_mode=True).get_layer("network")
+        network = load_network(model_file, encoding)
         progress = Progress("predicting")
         unfinished = output.with_name(f".{output.name}.part")
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
@@ -591,6 +659,31 @@ def predict_rows(options):
                 progress(chosen[-1] + 1, (chosen[-1] + 1) / table.rows)
         unfinished.replace(output)
     progress.done(f"{table.rows:,} predictions in {output}")
+
+
+def load_network(path, encoding):
+    """The network inside a saved model, once it is known to take what the encoding gives.
+
+    Raises:
+        InputError: Keras refuses the file, or it holds another model.
+    """
+    import keras
+
+    largest = [[vocabulary.cardinality - 1 for vocabulary in encoding.vocabularies]]
+    inputs = {"codes": np.array(largest, "int32")}
+    if encoding.numerics:
+        inputs["numbers"] = np.zeros((1, len(encoding.numerics)), "float32")
+    try:
+        network = keras.saving.load_model(path, safe_mode=True).get_layer("network")
+        shape = network.predict(inputs, verbose=0).shape
+        fits = len(shape) == 3 and shape[0] == 1 and shape[2] == encoding.target.outputs
+    except Exception as error:  # whatever Keras raises on a file that is not what we saved
+        raise InputError(
+            f"{path} cannot be used: Keras refuses it ({type(error).__name__}); train it again"
+        ) from error
+    if not fits:
+        raise InputError(f"{path} cannot be used: it is another model; train it again")
+    return network
 
 
 def feature_roles(encoding, settings):

@@ -17,16 +17,17 @@ import argparse
 import itertools
 import json
 import os
-import shutil
 import sys
 import time
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from data import InputError
+from data import InputError, one_line
+from data.checkpoint import Checkpoint
 from data.dataset import read_dataset, settings_of
 from data.encoding import MISSING, RESERVED, UNSEEN
 from data.manifest import describe
@@ -36,11 +37,13 @@ from data.progress import Progress
 from data.reading import table_name
 from data.report import write_errors, write_report
 from data.saving import file_names, load_embeddings, publish, seal, working_folder, write_vectors
+from data.table import DATE_PARTS
 
 __all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "train"]  # noqa: F822
 
 HERE = Path(__file__).resolve().parent
 SAVED = HERE / "saved_embeddings"
+COPIED_EACH_TIME = 2_000_000  # weights, when the average takes in a block of steps
 SHIPPED = {"data": [str(HERE / "data/campaigns/campaigns.csv.gz")], "target": "profit"}
 
 
@@ -67,11 +70,13 @@ def main():
         start_tensorflow()
         recipe = recipe_for(dataset, options)
         checkpoint = checkpoint_of(work, dataset, recipe, options)
-        model, history, metrics = fit(build_model, dataset, recipe, options.seed, checkpoint)
+        model = build_model(dataset.encoding, recipe, options.seed)
+        history = train(model, dataset, recipe, seed=options.seed, checkpoint=checkpoint)
         vectors = learned_vectors(model, dataset.encoding.vocabularies)
         trained = time.monotonic()
 
         # Judge it on the test rows, beside a baseline that knows no features.
+        metrics = judge(model, dataset)
         metrics["test"], predicted = evaluate(model, dataset, "test")
         show_metrics({"embeddings": metrics["test"], "baseline": metrics["baseline"]})
 
@@ -146,19 +151,27 @@ def head(hidden, target, recipe):
     return keras.layers.Reshape((1, target.outputs), name="members")(outputs)
 
 
-def learned_vectors(model, vocabularies):
+def learned_vectors(model, vocabularies, start=None):
     """The embeddings' weights.
 
-    A missing row that no training row used takes the unseen row's vector: it stands for as little.
+    A missing row that no training row used takes the unseen row's vector, in the model too: it
+    stands for as little.
+
+    Args:
+        start: dict of column -> saved vectors that it began with, whose missing row stays.
 
     Returns:
         dict of column -> float32 [cardinality, size]
     """
     vectors = {}
     for i, vocabulary in enumerate(vocabularies):
-        (vector,) = model.get_layer(f"embedding_{i}").get_weights()
-        if not vocabulary.rows[MISSING]:
+        layer = model.get_layer(f"embedding_{i}")
+        (vector,) = layer.get_weights()
+        before = (start or {}).get(vocabulary.column)
+        trained = before is not None and not np.array_equal(before[MISSING], before[UNSEEN])
+        if not vocabulary.rows[MISSING] and not trained:
             vector[MISSING] = vector[UNSEEN]
+            layer.set_weights([vector])
         vectors[vocabulary.column] = vector
     return vectors
 
@@ -173,69 +186,51 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    patience: int = 10
+    dropout: float
+    embedding_dropout: float = 0.2
+    embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
+    patience: int = 5
     widths: tuple = (256, 128)
-    embedding_dropout: float = 0.05
-    dropout: float = 0.0
 
 
-def recipe_for(dataset, options):
-    """The recipe for a table, from its number of training rows; options take precedence."""
-    rows = len(dataset.split["train"])
-    batch = int(np.clip(2 ** np.round(np.log2(rows / 100)), 32, 1024))
-    epochs = int(np.clip(3_000_000 / rows, 5, 40))
-    recipe = Recipe(epochs=epochs, batch_size=batch, learning_rate=4e-3)
-    chosen = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate")}
-    return replace(recipe, **{name: value for name, value in chosen.items() if value is not None})
+def recipe_for(dataset, options, **chosen):
+    """The recipe for a table, from its number of training rows; options take precedence.
 
-
-def fit(build, dataset, recipe, seed, checkpoint=None):
-    """Build and train a model; where the rows were split by time, fit it a last time.
-
-    Where rows are split by time the validation rows are the latest ones, and the most like those
-    to come. So a last fit takes training and validation rows together, for as many epochs as were
-    best for training rows alone.
-
-    Args:
-        build: function of (encoding, recipe, seed) that gives a new keras.Model.
-
-    Returns:
-        (model, history of the first fit, metrics so far: validation rows are judged before a
-        last fit)
+    Some 256 steps an epoch, within bounds; Adam's rate goes with the square root of the batch
+    size (Malladi et al., 2022); some 4,000 steps in all, at least three epochs; dropout against
+    overfitting where rows are few.
     """
-    model = build(dataset.encoding, recipe, seed)
-    history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint)
-    last_fit = dataset.settings["split_by"] is not None
-    target, test = dataset.encoding.target, dataset.split["test"]
-    metrics = {
-        "task": target.task,
-        "rows": {part: len(rows) for part, rows in dataset.split.items()},
-        "last_fit_with_validation_rows": last_fit,
-        "validation": evaluate(model, dataset, "validation")[0],
-        "baseline": score(target, dataset.target[test], featureless(dataset, len(test))),
-    }
-    if last_fit:
-        best = int(history["val_loss"].argmin()) + 1
-        print(f"last fit: training and validation rows together, {best} epochs")
-        model = build(dataset.encoding, recipe, seed)
-        recipe = replace(recipe, epochs=best)
-        train(model, dataset, recipe, seed=seed, last_fit=True, checkpoint=checkpoint)
-    return model, history, metrics
+    rows = len(dataset.split["train"])
+    for name in ("epochs", "batch_size", "learning_rate"):
+        if getattr(options, name) is not None:
+            chosen[name] = getattr(options, name)
+    batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 9))
+    recipe = Recipe(
+        epochs=int(np.clip(np.ceil(4000 * batch / rows), 3, 40)),
+        batch_size=batch,
+        learning_rate=0.007 * (batch / 1024) ** 0.5,
+        dropout=min(0.2, 20 / rows**0.5),
+    )
+    return replace(recipe, **chosen)
 
 
 def checkpoint_of(work, dataset, recipe, options, **run):
     """The checkpoint of this run: it is known by the table, the options and the recipe."""
-    run |= {"settings": dataset.settings, "sources": dataset.sources, "recipe": asdict(recipe)}
+    run |= {"settings": dataset.settings, "files": dataset.sources, "recipe": asdict(recipe)}
     return Checkpoint(work / "checkpoint", run, options.resume)
 
 
 def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
-    """Train with one warm-up and decay of the learning rate; keep the best validation epoch.
+    """Train at a constant rate; the model is the average of its weights at the best epoch.
+
+    The rate stays what it is after a short warm-up, and what is validated and kept is an average
+    of the weights over the last steps (Shamir and Zhang, 2013, section 4, eta = 6). So each epoch
+    ends in a finished model, and the best one may go on training with other rows.
 
     Args:
         model: of `build_model`, here or in build_embed_model.py.
         last_fit: train on training and validation rows together, without validation.
-        checkpoint: `Checkpoint` to write after each epoch and to go on from, or None.
+        checkpoint: `data.checkpoint.Checkpoint` to write after each epoch, or None.
 
     Returns:
         DataFrame, one row an epoch: epoch, loss, val_loss, learning_rate, seconds.
@@ -250,18 +245,17 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
     if last_fit:
         rows, validation = np.union1d(rows, dataset.split["validation"]), None
     steps = max(1, len(rows) // recipe.batch_size)
-    warm_up = steps * recipe.epochs // 4
     schedule = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 25,
-        steps * recipe.epochs - warm_up,
-        alpha=1e-3,
+        decay_steps=1,
+        alpha=1.0,  # no decay: the average takes its place
         warmup_target=recipe.learning_rate,
-        warmup_steps=warm_up,
+        warmup_steps=min(200, steps * recipe.epochs // 10 + 1),
     )
     model.compile(
-        optimizer=lazy_adam(schedule),
+        optimizer=lazy_adam(schedule, recipe.embedding_rate),
         loss=loss_of(dataset.encoding.target),
-        steps_per_execution=min(32, steps),
+        steps_per_execution=max(1, min(32, steps // 8)),
         jit_compile=False,  # XLA takes ten times as long on a CPU
     )
     model.optimizer.build(model.trainable_variables)
@@ -269,7 +263,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
     first = log.resume(model)
     if first < recipe.epochs:
         model.fit(
-            batches(dataset, rows, model, recipe, seed, first),
+            batches(dataset, rows, model, recipe, seed + last_fit, first),
             steps_per_epoch=steps,
             initial_epoch=first,
             epochs=recipe.epochs,
@@ -283,15 +277,25 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
 
 
 def epoch_log(recipe, steps, checkpoint, label):
-    """The callback that keeps the history and the best weights, and shows progress."""
+    """The callback that averages the weights, keeps the best average and the history."""
     import keras
 
     class EpochLog(keras.callbacks.Callback):
         def resume(self, model):
             """Take up the checkpoint, if there is one; returns the number of epochs done."""
             self.history, self.best, self.lowest = [], None, np.inf
-            if checkpoint is not None and checkpoint.exists(label):
-                self.history, self.best = checkpoint.load(label, model)
+            self.average = [variable.numpy() for variable in model.trainable_variables]
+            self.blocks = np.array(0)
+            # So seldom that copying a large table costs little beside the steps between.
+            self.seldom = 1 + sum(array.size for array in self.average) // COPIED_EACH_TIME
+            state = [np.asarray(variable) for variable in state_of(model)]
+            like = [*state, *model.get_weights(), *self.average, self.blocks]
+            if checkpoint is not None and (found := checkpoint.load(label, like)):
+                self.history, arrays = found
+                for variable, array in zip(state_of(model), arrays, strict=False):
+                    variable.assign(array)
+                self.best = arrays[len(state) : len(state) + len(model.weights)]
+                self.average, self.blocks = arrays[-1 - len(self.average) : -1], arrays[-1]
                 self.lowest = min(self.watched(epoch) for epoch in self.history)
                 if self.waited() >= recipe.patience:
                     return recipe.epochs
@@ -306,6 +310,14 @@ def epoch_log(recipe, steps, checkpoint, label):
             losses = [self.watched(epoch) for epoch in self.history]
             return len(losses) - 1 - int(np.argmin(losses))
 
+        def swap(self):
+            """The average into the model, and its own weights here in place of it; or back."""
+            variables = self.model.trainable_variables
+            weights = [variable.numpy() for variable in variables]
+            for variable, array in zip(variables, self.average, strict=True):
+                variable.assign(array)
+            self.average = weights
+
         def on_train_begin(self, logs=None):
             self.progress = Progress(label, "steps")
 
@@ -315,9 +327,21 @@ def epoch_log(recipe, steps, checkpoint, label):
         def on_train_batch_end(self, batch, logs=None):
             if not np.isfinite(logs["loss"]):
                 self.model.stop_training = True
+            self.blocks = self.blocks + 1
+            if self.blocks % self.seldom == 0:
+                share = 7 / (self.blocks // self.seldom + 6)
+                variables = self.model.trainable_variables
+                for average, variable in zip(self.average, variables, strict=True):
+                    average += np.float32(share) * (variable.numpy() - average)
             done = self.epoch * steps + batch + 1
             note = f", epoch {self.epoch + 1} of {recipe.epochs}"
             self.progress(done, done / (recipe.epochs * steps), note)
+
+        def on_test_begin(self, logs=None):
+            self.swap()
+
+        def on_test_end(self, logs=None):
+            self.swap()
 
         def on_epoch_end(self, epoch, logs=None):
             if not np.isfinite([logs["loss"], logs.get("val_loss", 0.0)]).all():
@@ -340,11 +364,15 @@ def epoch_log(recipe, steps, checkpoint, label):
             )
             if self.watched(self.history[-1]) < self.lowest:
                 self.lowest = self.watched(self.history[-1])
+                self.swap()
                 self.best = self.model.get_weights()
+                self.swap()
             if self.waited() >= recipe.patience:
                 self.model.stop_training = True
             if checkpoint is not None:
-                checkpoint.save(label, self.model, self.history, self.best)
+                state = [variable.numpy() for variable in state_of(self.model)]
+                arrays = [*state, *self.best, *self.average, self.blocks]
+                checkpoint.save(label, self.history, arrays)
 
         def on_train_end(self, logs=None):
             self.progress.done()
@@ -352,57 +380,10 @@ def epoch_log(recipe, steps, checkpoint, label):
     return EpochLog()
 
 
-class Checkpoint:
-    """The state after the last completed epoch, from which `--resume` goes on, bit for bit.
-
-    Args:
-        folder: pathlib.Path; run: what identifies the run (JSON), so that no other takes it up.
-        resume: take up what is there; else it is removed.
-
-    Raises:
-        InputError: there is nothing to resume, or it is of a run with other options.
-    """
-
-    def __init__(self, folder, run, resume):
-        self.folder, self.run = folder, json.loads(json.dumps(run))
-        if not resume:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif not folder.exists():
-            raise InputError("--resume: no run was interrupted here; leave out --resume.")
-        elif json.loads((folder / "run.json").read_text(encoding="utf-8")) != self.run:
-            raise InputError(
-                "--resume: the interrupted run had other options or another table; repeat its "
-                "command, or leave out --resume to start anew."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(json.dumps(self.run), encoding="utf-8")
-
-    def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def exists(self, label):
-        return (self.folder / f"{label}.npz").exists()
-
-    def save(self, label, model, history, best):
-        arrays = {f"state_{i}": v.numpy() for i, v in enumerate(self._variables(model))}
-        arrays |= {f"best_{i}": array for i, array in enumerate(best)}
-        unfinished = self.folder / f"{label}.part"
-        with open(unfinished, "wb") as file:
-            np.savez(file, history=json.dumps(history), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self.folder / f"{label}.npz")
-
-    def load(self, label, model):
-        with np.load(self.folder / f"{label}.npz", allow_pickle=False) as arrays:
-            for i, variable in enumerate(self._variables(model)):
-                variable.assign(arrays[f"state_{i}"])
-            best = [arrays[f"best_{i}"] for i in range(len(model.weights))]
-            return json.loads(str(arrays["history"])), best
-
-    def _variables(self, model):
-        """Weights, the states of the random generators, moments and step of the optimizer."""
-        return [*model.variables, *model.optimizer.variables]
+def state_of(model):
+    """The variables from which training goes on bit for bit: weights, the states of the random
+    generators (of dropout), the optimizer's moments and step."""
+    return [*model.variables, *model.optimizer.variables]
 
 
 def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64):
@@ -487,8 +468,7 @@ def loss_of(target):
 
     def loss(actual, outputs):
         if target.task == "regression":
-            error = outputs - actual
-            return abs(error) if target.transform == "log1p" else error * error
+            return keras.ops.square(outputs - actual)
         if target.task == "binary":
             actual = keras.ops.cast(actual, outputs.dtype) + keras.ops.zeros_like(outputs)
             return keras.ops.binary_crossentropy(actual, outputs, from_logits=True)
@@ -498,41 +478,71 @@ def loss_of(target):
     return loss
 
 
-def lazy_adam(learning_rate):
+def lazy_adam(learning_rate, embedding_rate=1.0):
     """Adam whose step costs what the batch holds, not what the embedding tables hold.
 
     Keras's Adam turns an embedding's sparse gradient into an update of the whole table
-    (keras-team/keras issue 19992). This one updates only the rows of the batch and their
-    moments. It differs from Adam in that the moments of a row stand still while no batch has it;
-    for rows in every batch it is the same.
+    (keras-team/keras issue 19992). In tables of more than 4,096 rows this one updates only the
+    rows of the batch, and their moments; these stand still while no batch has the row, and for
+    rows in every batch it is the same as Adam. All else is updated by one fused kernel.
+
+    Args:
+        embedding_rate: share of the learning rate that embeddings get.
     """
     import keras
     import tensorflow as tf
 
     class LazyAdam(keras.optimizers.Adam):
         def update_step(self, gradient, variable, learning_rate):
-            if not isinstance(gradient, tf.IndexedSlices):
-                return super().update_step(gradient, variable, learning_rate)
             index = self._get_variable_index(variable)
             momentum, velocity = self._momentums[index].value, self._velocities[index].value
-            rows, position = tf.unique(gradient.indices)
-            g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
-            step = tf.cast(self.iterations + 1, g.dtype)
-            rate = (
-                tf.cast(learning_rate, g.dtype)
-                * tf.sqrt(1 - tf.pow(self.beta_2, step))
-                / (1 - tf.pow(self.beta_1, step))
+            beta_1, beta_2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
+            step = tf.cast(self.iterations + 1, "float32")
+            rate = tf.cast(learning_rate, "float32")
+            if isinstance(gradient, tf.IndexedSlices):
+                rate *= embedding_rate
+                if variable.shape[0] > 4096:
+                    rows, position = tf.unique(gradient.indices)
+                    g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+                    m = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * g
+                    v = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(g)
+                    rate *= tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+                    change = rate * m / (tf.sqrt(v) + self.epsilon)
+                    momentum.scatter_update(tf.IndexedSlices(m, rows))
+                    velocity.scatter_update(tf.IndexedSlices(v, rows))
+                    variable.scatter_sub(tf.IndexedSlices(change, rows))
+                    return
+                gradient = tf.math.unsorted_segment_sum(
+                    gradient.values, gradient.indices, variable.shape[0]
+                )
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=momentum.handle,
+                v=velocity.handle,
+                beta1_power=beta_1**step,
+                beta2_power=beta_2**step,
+                lr=rate,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
             )
-            m = self.beta_1 * tf.gather(momentum, rows) + (1 - self.beta_1) * g
-            v = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * g * g
-            momentum.scatter_update(tf.IndexedSlices(m, rows))
-            velocity.scatter_update(tf.IndexedSlices(v, rows))
-            variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
 
-    return LazyAdam(learning_rate)
+    return LazyAdam(learning_rate, beta_2=0.99)
 
 
 # Evaluation
+
+
+def judge(model, dataset):
+    """What metrics.json holds beside the test metrics: validation rows, baseline, counts."""
+    target, test = dataset.encoding.target, dataset.split["test"]
+    return {
+        "task": target.task,
+        "rows": {part: len(rows) for part, rows in dataset.split.items()},
+        "validation": evaluate(model, dataset, "validation")[0],
+        "baseline": score(target, dataset.target[test], featureless(dataset, len(test))),
+    }
 
 
 def evaluate(model, dataset, part):
@@ -616,22 +626,29 @@ def seconds(dataset, started, trained):
 
 def show_columns(dataset):
     """Print what each column is used as, aligned, and what was done about odd things."""
-    sizes = {v.column: v for v in dataset.encoding.vocabularies}
+    vocabularies = {v.column: v for v in dataset.encoding.vocabularies}
+    numerics = {n.column: n for n in dataset.encoding.numerics}
     lines = []
+
+    def add(column, role, why):
+        line = {"column": one_line(column), "role": role, "why": why, "distinct": "", "missing": ""}
+        line["embedding"] = ""
+        if vocabulary := vocabularies.get(column):
+            line["distinct"] = f"{len(vocabulary.values):,}"
+            line["missing"] = f"{vocabulary.rows[MISSING]:,}"
+            line["embedding"] = f"{vocabulary.cardinality:,} x {vocabulary.size}"
+        elif column in numerics:
+            line["missing"] = f"{numerics[column].missing:,}"
+        lines.append(line)
+
     for column, role in dataset.roles.items():
-        vocabulary = sizes.get(column)
-        lines.append(
-            {
-                "column": column,
-                "role": role.role,
-                "why": role.why,
-                "distinct": f"{len(vocabulary.values):,}" if vocabulary else "",
-                "missing": f"{vocabulary.rows[MISSING]:,}" if vocabulary else "",
-                "embedding": f"{vocabulary.cardinality:,} x {vocabulary.size}"
-                if vocabulary
-                else "",
-            }
-        )
+        add(column, role.role, role.why)
+        if role.role == "date":
+            parts = [f"{column}_{part}" for part in (*DATE_PARTS, "elapsed")]
+            for part in parts:
+                if part in vocabularies or part in numerics:
+                    kind = "categorical" if part in vocabularies else "numeric"
+                    add(part, kind, "part of a date")
     print(pd.DataFrame(lines).to_string(index=False))
     rows = {part: f"{len(rows):,}" for part, rows in dataset.split.items()}
     print(", ".join(f"{count} {part}" for part, count in rows.items()), "rows")
@@ -677,7 +694,7 @@ def prediction_table(rows, predicted, target):
 def show_note(note):
     """Print what was done about something odd, if anything."""
     if note:
-        print(f"note: {note}")
+        print(f"note: {one_line(note)}")
 
 
 # The command line
@@ -824,19 +841,38 @@ def start_tensorflow():
     finally:
         os.dup2(screen, 2)
         os.close(screen)
+    warnings.filterwarnings("ignore", module=r"keras\.")  # about names of columns, for one
+
+
+def fail(reason):
+    """End the script with one sentence."""
+    print(f"{Path(sys.argv[0]).name}: error: {one_line(str(reason))}", file=sys.stderr)
+    sys.exit(2)
 
 
 def run(main):
     """Run a script: bad input ends with exit status 2 and one sentence."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without Unicode must not end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
     except InputError as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(error)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command with --resume goes on from the last whole epoch")
+        way_on = "; the same command with --resume goes on after the last completed epoch"
+        name = Path(sys.argv[0]).name
+        print(f"\n{name}: interrupted{way_on if Checkpoint.present else ''}", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our lines, such as head, has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except MemoryError:
+        fail("out of memory; give fewer rows or columns, or a smaller --batch-size.")
+    except OSError as error:
+        if error.errno is None:
+            raise
+        fail(f"{error.filename or 'a file'}: {error.strerror}; the previous output is as it was.")
 
 
 if __name__ == "__main__":

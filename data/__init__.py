@@ -1,4 +1,4 @@
-"""From a file to batches, and from vectors to files and back: the scripts learn, this reads and writes."""
+"""From a file to batches, and from vectors to files and back: it reads and writes, never learns."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     The scripts print the sentence and end with exit status 2; nothing else ever ends them so.
     """
+
+
+def one_line(text):
+    """The text for the screen: a name from a table may hold newlines, control codes, anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

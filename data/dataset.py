@@ -9,6 +9,7 @@ import pandas as pd
 
 from data import InputError, reading, roles
 from data.encoding import (
+    FLOAT32_MAX,
     QUANTILE_ROWS,
     RESERVED,
     Encoding,
@@ -249,9 +250,15 @@ def _target_values(table, target, task, storage):
 
 
 def _check_finite(table, target, numbers):
-    if np.isinf(numbers).any():
-        _, row = table.place(int(np.argmax(np.isinf(numbers))))
-        raise InputError(f"--target: '{target}' is infinite in row {row}; correct it.")
+    with np.errstate(invalid="ignore"):
+        wrong = np.abs(numbers) > FLOAT32_MAX
+    if wrong.any():
+        _, row = table.place(int(np.argmax(wrong)))
+        value = numbers[np.argmax(wrong)]
+        what = "correct it" if np.isinf(value) else "divide the column by a constant"
+        raise InputError(
+            f"--target: '{target}' is {value:g} in row {row}, more than float32 can hold; {what}."
+        )
 
 
 def _known_classes(values, labels, split, target, notes):
@@ -291,16 +298,15 @@ def _statistics(table, train, target, block=1 << 18):
     missing, infinite = np.zeros((2, len(table.numeric)), "int64")
     for start in range(0, table.rows, block):
         chosen = trained[start : start + block]
-        codes = np.asfortranarray(table.codes[start : start + block][chosen])
-        weights = target[start : start + block][chosen]
-        for j, column in enumerate(table.dictionaries):
-            size = len(counts[column])
-            found = np.where(codes[:, j] < 0, size - 1, codes[:, j])
-            counts[column] += np.bincount(found, minlength=size)
-            totals[column] += np.bincount(found, weights, size)
-        numbers = table.numbers[start : start + block][chosen]
-        missing += (~np.isfinite(numbers)).sum(axis=0)
-        infinite += np.isinf(numbers).sum(axis=0)
+        weights = np.where(chosen, target[start : start + block], 0.0)
+        codes = table.codes[start : start + block]
+        for j, (column, count) in enumerate(counts.items()):
+            found = codes[:, j] + 1  # missing ones first, and last in the result
+            count += np.roll(np.bincount(found, chosen, len(count)).astype("int64"), -1)
+            totals[column] += np.roll(np.bincount(found, weights, len(count)), -1)
+        numbers = table.numbers[start : start + block]
+        missing += (~np.isfinite(numbers) & chosen[:, None]).sum(axis=0)
+        infinite += (np.isinf(numbers) & chosen[:, None]).sum(axis=0)
     missing = dict(zip(table.numeric, missing.tolist(), strict=True))
     return counts, totals, missing, dict(zip(table.numeric, infinite.tolist(), strict=True))
 
@@ -315,7 +321,7 @@ def _feature_columns(assigned, counts):
             numeric.append(column)
         elif role.role == "date":
             parts = [f"{column}_{part}" for part in DATE_PARTS]
-            categorical += [part for part in parts if np.count_nonzero(counts[part]) > 1]
+            categorical += [part for part in parts if np.count_nonzero(counts[part][:-1]) > 1]
             numeric.append(f"{column}_elapsed")
     return categorical, numeric
 

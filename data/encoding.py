@@ -17,6 +17,7 @@ LARGEST_SIZE = 50
 # Quantiles of the numeric columns are taken from at most so many rows, evenly spaced.
 QUANTILE_ROWS = 1_000_000
 FLOAT32_MAX = float(np.finfo("float32").max)
+SMALLEST_SCALE = float(np.finfo("float64").tiny)  # TensorFlow's threads take less for zero
 
 
 @dataclass
@@ -240,7 +241,7 @@ def fit_numeric(column, values, missing):
     scale = high - low
     if not scale > 0:
         scale = finite.max().item() / 2 - finite.min().item() / 2
-    if not (math.isfinite(scale) and scale > 0):
+    if not (math.isfinite(scale) and scale >= SMALLEST_SCALE):
         scale = 1.0
     return Numeric(column, center, scale, missing)
 
@@ -251,10 +252,11 @@ def fit_target(column, task, values, classes=None):
     A non-negative target with a long right tail is learned as log(1 + target).
 
     Args:
-        values: float64 [training rows] for regression, else int positions in `classes`.
+        values: float64 [training rows], finite as float32, for regression, else int positions in
+            `classes`.
 
     Raises:
-        InputError: the training rows hold one value or class only, or numbers too large.
+        InputError: the training rows hold one value or class only.
     """
     if task != "regression":
         if len(np.unique(values)) < 2:
@@ -263,12 +265,6 @@ def fit_target(column, task, values, classes=None):
                 "or another --split-by."
             )
         return Target(column, task, classes=list(classes))
-    largest = np.abs(values).max()
-    if largest > FLOAT32_MAX:
-        raise InputError(
-            f"--target: '{column}' holds {largest:g}, more than float32 can hold; divide it by a "
-            "constant."
-        )
     if np.ptp(values) == 0:
         raise InputError(
             f"--target: '{column}' is {values[0]:g} in every training row; name another."

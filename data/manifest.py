@@ -3,6 +3,8 @@
 `data.saving` writes and checks it; README.md of saved_embeddings/ explains it to users.
 """
 
+import math
+
 import numpy as np
 
 from data import InputError
@@ -84,21 +86,84 @@ def saved_vocabulary(manifest, column):
     )
 
 
-def saved_encoding(manifest):
+def saved_encoding(manifest, folder="."):
     """The encoding that a saved model was trained with.
+
+    Args:
+        folder: of the set, for messages.
 
     Raises:
         InputError: the manifest lacks what is needed.
     """
-    target = manifest["target"]
-    try:
-        return Encoding(
-            [saved_vocabulary(manifest, column) for column in manifest["columns"]],
-            [
-                Numeric(column, float(n["center"]), float(n["scale"]), int(n["missing"]))
-                for column, n in manifest["numeric"].items()
-            ],
-            Target(target["name"], **{k: v for k, v in target.items() if k != "name"}),
+    target, numeric = manifest["target"], manifest.get("numeric", {})
+    _need(isinstance(target["name"], str), folder, "target")
+    _need(target["task"] in ("regression", "binary", "multiclass"), folder, "task")
+    classes = target.get("classes")
+    if target["task"] == "regression":
+        _need(target.get("transform") in ("identity", "log1p"), folder, "transform")
+        _need(_are_numbers(target.get("mean"), target.get("std")), folder, "target's scale")
+    else:
+        _need(isinstance(classes, list) and len(classes) >= 2, folder, "classes")
+        _need({type(name) for name in classes} <= {str, int, float, bool}, folder, "classes")
+        _need(target["task"] != "binary" or len(classes) == 2, folder, "classes")
+    for n in numeric.values():
+        _need(isinstance(n, dict), folder, "numeric columns")
+        numbers = (n.get("center"), n.get("scale"), n.get("missing"))
+        _need(_are_numbers(*numbers) and n["scale"] > 0, folder, "numeric columns")
+    names = ("task", "transform", "mean", "std", "classes")
+    return Encoding(
+        [saved_vocabulary(manifest, column) for column in manifest["columns"]],
+        [
+            Numeric(column, float(n["center"]), float(n["scale"]), int(n["missing"]))
+            for column, n in numeric.items()
+        ],
+        Target(target["name"], **{name: target[name] for name in names if name in target}),
+    )
+
+
+def saved_settings(manifest, folder):
+    """How the table of a set was read.
+
+    Args:
+        folder: of the set, for messages.
+
+    Returns:
+        (settings as `data.dataset.read_dataset` takes them, dict of part -> list of {"path": str,
+        "sha256" or "id": str})
+
+    Raises:
+        InputError: the manifest lacks what is needed.
+    """
+    settings, sources = manifest.get("options", {}), manifest.get("split", {}).get("sources")
+    for name in ("data", "validation_data", "test_data"):
+        _need(_are_texts(settings.get(name)), folder, name)
+    for name in ("categorical", "numeric", "dates", "drop", "keep_na"):
+        _need(settings.get(name) is None or _are_texts(settings[name]), folder, name)
+    for name in ("target", "task", "split_by", "separator"):
+        _need(isinstance(settings.get(name), str | None), folder, name)
+    _need(isinstance(settings.get("encoding"), str), folder, "encoding")
+    seed = settings.get("seed")
+    _need(type(seed) is int and 0 <= seed < 2**32, folder, "seed")
+    _need(isinstance(sources, dict), folder, "sources")
+    for entries in sources.values():
+        _need(isinstance(entries, list), folder, "sources")
+        for entry in entries:
+            _need(isinstance(entry, dict) and "path" in entry, folder, "sources")
+            _need(_are_texts([*entry.values()]), folder, "sources")
+    return dict(settings), sources
+
+
+def _need(condition, folder, what):
+    if not condition:
+        raise InputError(
+            f"{folder}/embeddings.json cannot be used: its {what} cannot be understood; restore "
+            "the folder or train it again"
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"embeddings.json of the model is damaged ({error!r}).") from None
+
+
+def _are_numbers(*values):
+    return all(type(value) in (int, float) and math.isfinite(value) for value in values)
+
+
+def _are_texts(values):
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

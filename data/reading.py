@@ -374,7 +374,8 @@ def to_categories(values, name="", column=""):
                 f"{name}: the column '{column}' holds lists or other compound values; leave it "
                 "out with --drop, or flatten it."
             ) from None
-    texts = pd.Index([as_text(value) for value in uniques], dtype=object)
+    texts = [value if type(value) is str else as_text(value) for value in uniques]
+    texts = pd.Index(texts, dtype=object)
     if not texts.is_unique:  # 1 and "1" in one column of objects
         merged, texts = pd.factorize(texts)
         codes = np.append(merged, -1)[codes]
@@ -500,8 +501,8 @@ def _first_rows(text, separator, count, whole):
 
 def _csv_chunks(name, roles, separator, encoding, keep_na, rows):
     names, separator = _csv_header(name, separator, encoding)
-    # Numbers straight to float64 and text straight to codes are the fast ways of pandas' reader.
-    dtypes = {c: "float64" if roles.get(c) == "numeric" else "category" for c in names}
+    # Not "category", which would make 1234 of the postcode 01234.
+    dtypes = {c: "float64" if roles.get(c) == "numeric" else object for c in names}
     missing = {c: [""] if c in keep_na else ["", *MISSING_TEXTS] for c in names}
     size = os.stat(name).st_size
     with contextlib.ExitStack() as stack:

@@ -234,6 +234,11 @@ def assign(
                     f"{option}: the column '{column}' is named twice{also}; name it once."
                 )
             named[column] = option
+            if sample[column].kind == "compound" and option != "--drop":
+                raise InputError(
+                    f"{option}: the column '{column}' holds lists or other compound values; "
+                    "flatten it, or leave it out."
+                )
     if split_by is not None:
         check_column(sample, split_by, "--split-by")
     # Whoever lists both kinds has described the table: what is not listed is not wanted.

@@ -43,7 +43,7 @@ CSV_LIMIT = 100_000  # more categories get a CSV only when asked for: they take 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _STEM_BYTES = 100
 # What zipfile and NumPy raise on bytes that only look like an archive of arrays.
-_NO_ARCHIVE = (
+NO_ARCHIVE = (
     zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, struct.error,
     MemoryError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
@@ -309,6 +309,16 @@ def check_file(folder, manifest, name):
     return path
 
 
+def check_set(folder):
+    """Check every file of the set in `folder` against its sha256.
+
+    Raises `InputError` that names the first that is missing or changed.
+    """
+    manifest, _ = read_set(folder)
+    for name in manifest["files"]:
+        check_file(folder, manifest, name)
+
+
 def _stamp(folder):
     try:
         status = os.stat(folder / "embeddings.json")
@@ -427,7 +437,7 @@ def _read_arrays(path, manifest):
         raise _bad(path, f"it cannot be read ({error.strerror or error})") from error
     except InputError:
         raise
-    except (*_NO_ARCHIVE, ValueError) as error:
+    except (*NO_ARCHIVE, ValueError) as error:
         raise _bad(path, f"it is not an archive of arrays ({_short(str(error))})") from error
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from data import InputError, reading
 from data.progress import Progress
+from data.publishing import sync
 
 CACHE_VERSION = 2
 PARTS = ("data", "validation", "test")
@@ -131,8 +132,8 @@ def _write(files, roles, folder, dialect, keep_na, label):
                     numbers = np.empty((rows, len(numeric)), "float64")
                     for j, column in enumerate(numeric):
                         numbers[:, j] = columns[column]
-                    codes.tofile(codes_file)
-                    numbers.tofile(numbers_file)
+                    codes_file.write(codes)  # tofile() would say nothing of a full disk
+                    numbers_file.write(numbers)
                     parts[part] += rows
                     done += rows
                     progress(done, share)
@@ -147,8 +148,10 @@ def _write(files, roles, folder, dialect, keep_na, label):
     }
     (folder / "table.json").write_text(json.dumps(meta), encoding="utf-8")
     sizes = {name: (folder / name).stat().st_size for name in ("codes", "numbers", "table.json")}
-    # Written last and renamed into place: a cache without it is not taken up.
     (folder / "sizes.part").write_text(json.dumps(sizes), encoding="utf-8")
+    # Renamed once all is on the disk itself: a cache without sizes.json is not taken up.
+    for name in (*sizes, "sizes.part"):
+        sync(folder / name)
     (folder / "sizes.part").rename(folder / "sizes.json")
 
 
@@ -202,7 +205,7 @@ def date_columns(column, dates):
         "year": index.year,
         "month": index.month,
         "day": index.day,
-        "weekday": index.weekday,  # Monday 0
+        "weekday": index.day_of_week,  # Monday 0
         "week": index.isocalendar().week,
         "hour": index.hour,
     }

@@ -16,7 +16,6 @@ from conftest import (
     arrays,
     call,
     copy_project,
-    make_table,
     manifest,
     predictions,
     read_json,
@@ -31,7 +30,7 @@ from conftest import (
 from sklearn import metrics
 
 from build_embeddings import load_embeddings
-from data import saving
+from data.publishing import check_output
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 METRICS = {
@@ -132,14 +131,12 @@ def test_what_the_sets_hold(task):
     expected |= {"test_predictions.csv", "report.html", "curves.png", "curves.svg"}
     expected |= {f"vectors/{name}.csv" for name in columns}
     expected |= {f"neighbours/{name}.csv" for name in columns}
-    expected |= {f"projector/{name}_{part}.tsv" for name in columns for part in PROJECTOR}
+    for part in ("vectors", "metadata"):
+        expected |= {f"projector/{name}_{part}.tsv" for name in columns}
     assert expected <= set(tree(task.before))
     expected = {"model.keras", "embeddings.npz", "embeddings.json", "history.csv"}
     expected |= {"metrics.json", "test_predictions.csv", "curves.png", "curves.svg"}
     assert expected | {f"vectors/{name}.csv" for name in columns} <= set(tree(task.model))
-
-
-PROJECTOR = ["vectors", "metadata"]
 
 
 def test_csv_vectors_are_those_of_the_npz(task):
@@ -199,9 +196,10 @@ def test_metrics_have_the_promised_keys(task):
     for folder in (task.output, task.model):
         found = read_json(folder / "metrics.json")
         assert found["task"] == task.task
-        assert set(found) - {"last_fit_with_validation_rows"} == {
-            "task", "rows", "seconds", "test", "validation", "baseline",
-        }  # fmt: skip
+        promised = {"task", "rows", "seconds", "test", "validation", "baseline"}
+        if folder == task.model:
+            promised |= {"last_fit_epochs_with_validation_rows"}
+        assert set(found) == promised
         assert list(found["rows"]) == ["train", "validation", "test"]
         assert list(found["seconds"]) == ["read", "encode", "train", "total"]
         assert 0 < found["seconds"]["train"] < found["seconds"]["total"]
@@ -242,6 +240,15 @@ def test_the_baseline_knows_the_training_rows_alone(binary, multiclass):
         "multiclass", list(shares.index), actual, np.tile(shares.to_numpy(), (len(actual), 1))
     )
     assert read_json(multiclass.output / "metrics.json")["baseline"] == pytest.approx(expected)
+
+
+def test_validation_rows_are_judged_at_the_best_epoch(binary, multiclass):
+    """Which is before a last fit takes them in: the loss of classes is their log loss."""
+    for pair in (binary, multiclass):
+        for folder in (pair.output, pair.model):
+            lowest = pd.read_csv(folder / "history.csv")["val_loss"].min()
+            saved = read_json(folder / "metrics.json")["validation"]["log_loss"]
+            assert saved == pytest.approx(lowest, rel=1e-4)
 
 
 def test_it_learns(task):
@@ -338,9 +345,22 @@ def test_the_second_script_leaves_the_first_ones_files_alone(task):
 def test_the_model_says_which_vectors_it_began_with(task):
     (source,) = manifest(task.model)["sources"]
     assert source["set"] == str(task.output)
-    assert source["sha256"] == sha256(task.before / "embeddings.json")
+    assert source["sha256"] == sha256(task.before / "embeddings.npz")
     names = list(manifest(task.output)["columns"])
     assert source["columns"] == dict(zip(names, names, strict=True))
+
+
+def test_the_final_model_may_be_saved_elsewhere(regression, tmp_path):
+    """Then the set stays as it was, and the vectors are complete beside the model."""
+    before = tree(regression.output)
+    options = ["--embeddings", regression.before, "--epochs", 1, "--output", tmp_path / "model"]
+    succeeded(call(SECOND, *options))
+    assert {name.split("/")[0] for name in tree(tmp_path / "model")} == {
+        "embed_model",
+        "report.html",
+    }
+    assert load_embeddings(tmp_path / "model" / "embed_model")["city"].shape == (8, 5)
+    assert tree(regression.output) == before
 
 
 # ------------------------------------------------------------- the model, without our code
@@ -375,7 +395,7 @@ def odd_rows(table):
     some.loc[1] = ""
     some.loc[2, others] = ""
     some.loc[3, numbers] = ""
-    some.loc[4, others], some.loc[4, numbers] = "🦆, \"ü\" \n", "1e30"
+    some.loc[4, others], some.loc[4, numbers] = '🦆, "ü" \n', "1e30"
     some.loc[5, others], some.loc[5, numbers] = "-1", "-1e30"
     some.loc[6, others], some.loc[6, numbers] = "NA", ""
     return some
@@ -386,14 +406,13 @@ def reloaded(regression, binary, multiclass, tmp_path_factory):
     """What the saved models say in another process that has Keras and nothing of ours.
 
     Returns:
-        dict of task -> (predictions of the whole table, of odd rows, of the validation rows)
+        dict of task -> [predictions of the whole table, of odd rows]
     """
     folder = tmp_path_factory.mktemp("without our code")
     arguments, found = [], {}
     for pair in (regression, binary, multiclass):
         tables = [pair.table, write(odd_rows(pair.table), folder / f"odd {pair.task}.csv")]
-        tables.append(getattr(pair, "parts", {}).get("validation", pair.table))
-        found[pair.task] = [folder / f"{pair.task} {i}.npy" for i in range(3)]
+        found[pair.task] = [folder / f"{pair.task} {i}.npy" for i in range(2)]
         for table, part in zip(tables, found[pair.task], strict=True):
             arguments += [pair.model / "model.keras", table, part]
     done = subprocess.run(
@@ -408,9 +427,7 @@ def test_the_model_alone_gives_the_test_predictions(task, reloaded):
     found = predictions(task.model)
     predicted = reloaded[task.task][0][found["row"]]
     expected = outputs(found, manifest(task.model)["target"]["classes"])
-    np.testing.assert_allclose(
-        predicted, expected.reshape(predicted.shape), rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(predicted, expected.reshape(predicted.shape), rtol=1e-4, atol=1e-6)
 
 
 def test_the_model_alone_takes_unseen_and_missing_values(task, reloaded):
@@ -420,14 +437,6 @@ def test_the_model_alone_takes_unseen_and_missing_values(task, reloaded):
     if task.task != "regression":
         assert (predicted >= 0).all()
         np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-4)
-
-
-def test_the_validation_metrics_are_those_of_the_validation_rows(multiclass, reloaded):
-    actual = pd.read_csv(multiclass.parts["validation"])["paint"].to_numpy()
-    classes = manifest(multiclass.model)["target"]["classes"]
-    expected = recomputed("multiclass", classes, actual, reloaded["multiclass"][2])
-    saved = read_json(multiclass.model / "metrics.json")["validation"]
-    assert saved == pytest.approx(expected, rel=1e-3)
 
 
 def test_new_rows_are_predicted_from_a_file(regression, tmp_path):
@@ -449,6 +458,18 @@ def test_new_rows_are_predicted_from_a_file(regression, tmp_path):
     )
     assert np.isfinite(found["predicted"]).all()
     assert tree(regression.output) == before
+
+
+def test_predictions_beside_the_model_are_in_nobodys_way(binary, tmp_path):
+    """Without --embeddings and --output; afterwards both scripts still replace their results."""
+    rows = read_text(binary.table).head(30).drop(columns="bought")
+    write(rows, tmp_path / "new.csv")
+    done = succeeded(run(SECOND, "--predict", tmp_path / "new.csv", root=binary.root))
+    (path,) = binary.model.rglob("new*.csv")
+    assert str(path) in done.stdout
+    assert len(pd.read_csv(path)) == 30
+    check_output(binary.output)
+    path.unlink()
 
 
 # ---------------------------------------------------------- what test rows must not influence
@@ -515,7 +536,7 @@ def test_the_vector_of_unseen_categories_is_trained(tmp_path):
     """New brands earn as rare ones do, which is not as all do; the model is to know that."""
     random = np.random.default_rng(3)
     rare = random.random(3000) < 0.4
-    brand = np.where(rare, random.integers(100, 400, 3000), random.integers(0, 5, 3000))
+    brand = np.where(rare, random.integers(100, 140, 3000), random.integers(0, 5, 3000))
     city = random.integers(0, len("abcdefgh"), 3000)
     table = pd.DataFrame(
         {
@@ -534,7 +555,7 @@ def test_the_vector_of_unseen_categories_is_trained(tmp_path):
         succeeded(call(FIRST, *options, *more, "--output", tmp_path / name))
         rmse[name] = read_json(tmp_path / name / "metrics.json")["test"]["rmse"]
     assert rmse["with"] < 1.02 * rmse["without"]
-    assert rmse["with"] < 1.0  # 0.5 is noise; the others are off by the mean of all, 1.8
+    assert rmse["with"] < 1.25  # 0.8; of an untrained vector 1.7, without brands 1.9
 
 
 # ------------------------------------------------------------------------- the command line
@@ -551,9 +572,10 @@ def test_help_explains_every_option_and_needs_no_tensorflow(script):
     _, *options = re.split(r"^  (?=-)", done.stdout, flags=re.MULTILINE)
     assert len(options) > 15
     for option in options:
-        name, _, explained = re.sub(r" [A-Z=:_]+( \[[A-Z=:_]+ \.\.\.\])?", "", option).partition(" ")
-        assert re.fullmatch(r"(-h,|--[a-z-]+)\n?", name)
-        assert len(re.findall(r"[a-z]{2,}", explained)) >= 3, f"{name.strip()} is not explained"
+        name, *explained = option.split()
+        assert re.fullmatch(r"-h,|--[a-z-]+", name)
+        words = [word for word in explained if re.fullmatch(r"[(]?[a-z]{2,}[,;:.)]*", word)]
+        assert len(words) >= 3, f"{name} is not explained"
 
 
 def test_nothing_but_our_own_lines_appears(task):

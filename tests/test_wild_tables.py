@@ -26,26 +26,26 @@ from data.encoding import MISSING, RESERVED, UNSEEN, Rows  # noqa: E402
 from data.manifest import describe, saved_encoding, saved_vocabulary  # noqa: E402
 from data.table import read_table  # noqa: E402
 
-TRIED = int(os.environ.get("WILD_TABLES", 120))
+TRIED = int(os.environ.get("WILD_TABLES", 400))
 outcomes = collections.Counter()
+OPTIONS = (
+    "data", "validation_data", "test_data", "target", "categorical", "numeric", "dates", "drop",
+    "keep_na", "task", "split_by", "separator", "encoding", "seed",
+)  # fmt: skip
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-WILD_TEXT = st.one_of(
-    TEXT,
-    st.sampled_from(
-        ["a,b", "a;b", "\t", "x\ny", "x\r\ny", "\0", "nul\0in", "😀", "é", "e\u0301", '"', "'", '""']
-        + ["NA", "None", "nan", "inf", "-inf", "007", "1", "1.0", "1.50", "1e3", " 1", "True"]
-        + ["=1+1", "#", "\\", "\\N", "/", "..", " ", "x" * 300, str(2**53 + 1), str(2**53)]
-        + ["9" * 25, "1e400", "5e-324", "0x10", "1_000", "٣", "2024-01-01", "2024-02-30"]
-    ),
-)
-NAMES = st.one_of(
-    TEXT,
-    st.sampled_from(
-        ["a b", "a/b", "a.b", "../x", '"q"', "'", "line\nbreak", "ü", "N" * 300, "rows", "codes"]
-        + ["numbers", "file", "category", "target", "date_year", "date", "", "A", "a", "index"]
-    ),
-)
+WILD_TEXTS = [
+    "a,b", "a;b", "\t", "x\ny", "x\r\ny", "\0", "nul\0in", "😀", "é", "e\u0301", '"', "'", '""',
+    "NA", "None", "nan", "inf", "-inf", "007", "1", "1.0", "1.50", "1e3", " 1", "True", "=1+1", "#",
+    "\\", "\\N", "/", "..", " ", "x" * 300, "9007199254740992", "9007199254740993", "9" * 25,
+    "1e400", "5e-324", "0x10", "1_000", "٣", "2024-01-01", "2024-02-30",
+]  # fmt: skip
+WILD_NAMES = [
+    "a b", "a/b", "a.b", "../x", '"q"', "'", "line\nbreak", "ü", "N" * 300, "rows", "codes", "A",
+    "numbers", "file", "category", "target", "date_year", "date", "", "a", "index",
+]  # fmt: skip
+WILD_TEXT = st.one_of(TEXT, st.sampled_from(WILD_TEXTS))
+NAMES = st.one_of(TEXT, st.sampled_from(WILD_NAMES))
 INTEGERS = st.one_of(
     st.integers(-3, 12), st.integers(2**53 - 2, 2**53 + 2), st.integers(-(2**63), 2**64 - 1)
 )
@@ -53,49 +53,64 @@ FLOATS = st.one_of(
     st.floats(), st.floats(-2, 2), st.sampled_from([1e300, -1e300, 5e-324, 0.0, -0.0, 1.0])
 )
 DATES = st.datetimes().map(lambda date: date.isoformat(sep=" ", timespec="minutes"))
+# The values that a column is filled from, and the role that suits them.
+CODES = [str(i) for i in range(500)]
+FRACTIONS = [f"{i / 7}" for i in range(-100, 400)]
 POOLS = st.one_of(
     *(
-        st.lists(values, min_size=1, max_size=size)
-        for values in (WILD_TEXT, INTEGERS.map(str), FLOATS.map(repr), DATES)
+        st.tuples(st.lists(values, min_size=1, max_size=size), st.just(role))
+        for values, role in (
+            (WILD_TEXT, "categorical"), (INTEGERS.map(str), "categorical"),
+            (FLOATS.map(repr), "numeric"), (FLOATS.map(repr), "categorical"), (DATES, "dates"),
+        )
         for size in (1, 6, 40)
     ),
-    st.just(["True", "False"]),
-    st.just([""]),
-    st.just([str(i) for i in range(500)]),
-    st.just([f"{i / 7}" for i in range(500)]),
+    st.just((["True", "False"], "categorical")),
+    st.just(([""], "categorical")),
+    st.just((CODES, "categorical")),
+    st.just(([f"{i:03}" for i in range(40)], "categorical")),
+    st.just((["1", "1.0", "01", "1.50", "1.5", "TRUE"], "categorical")),
+    st.just((["1", "1.0", "2", "1.50", "1.5"], "categorical")),
+    st.just((FRACTIONS, "numeric")),
+)  # fmt: skip
+TARGETS = st.one_of(
+    *(st.just((pool, "numeric")) for pool in (FRACTIONS, FRACTIONS, CODES, CODES, CODES[:3])),
+    st.just((["yes", "no"], "categorical")),
+    st.just((["a", "b", "c, d", "\0"], "categorical")),
 )
 
 
 @st.composite
 def tables(draw):
     """(names, rows of texts, separator, settings)"""
-    rows = draw(st.sampled_from([0, 1, 2, 9, 10, 12, 30, 60, 200]))
-    width = draw(st.sampled_from([1, 2, 3, 4, 6]))
-    names = draw(st.lists(NAMES, min_size=width, max_size=width, unique=draw(st.integers(0, 9)) > 0))
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    columns = []
-    for _ in names:
-        pool = draw(POOLS) + draw(st.sampled_from([[], [], [""], ["NA"]]))
-        distinct = draw(st.booleans()) and len(pool) >= rows
-        columns.append(random.permutation(pool)[:rows] if distinct else random.choice(pool, rows))
-        columns[-1] = columns[-1].tolist()
-        # NumPy's own text drops NULs at the end of a text
-        columns[-1] = [pool[i] for i in random.integers(0, len(pool), rows)]
+    rows = draw(st.sampled_from([0, 1, 9, 10, 12, 30, 30, 60, 60, 200, 200]))
+    names = draw(
+        st.lists(
+            NAMES,
+            min_size=draw(st.sampled_from([1, 2, 3, 3])),
+            max_size=6,
+            unique=draw(st.integers(0, 9)) > 0,
+        )
+    )
     names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
-    roles = draw(st.lists(st.sampled_from(["auto"] * 4 + ["cat", "num", "date"]), min_size=width,
-                          max_size=width))  # fmt: skip
-    target = draw(st.sampled_from([*names, *names, "absent"]))
-    by_role = collections.defaultdict(list)
-    for name, role in zip(names, roles, strict=True):
-        if name != target or draw(st.integers(0, 30)) == 0:
-            by_role[role].append(name)
+    target = draw(st.sampled_from([*names * 10, "absent"]))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    columns, by_role = [], collections.defaultdict(list)
+    for name in names:
+        pool, likely = draw(TARGETS if name == target and draw(st.integers(0, 5)) else POOLS)
+        pool = pool + draw(st.sampled_from([[], [], [""], ["NA"]]))
+        columns.append([pool[i] for i in random.integers(0, len(pool), rows)])
+        if draw(st.integers(0, 9)) == 0:
+            likely = draw(st.sampled_from(["categorical", "numeric", "dates"]))
+        if draw(st.booleans()) and (name != target or draw(st.integers(0, 9)) == 0):
+            by_role[likely].append(name)
     options = {
         "data": None, "validation_data": None, "test_data": None, "drop": None,
         "target": target, "separator": draw(st.sampled_from(",;\t|")), "encoding": "utf-8",
-        "categorical": by_role["cat"] or None, "numeric": by_role["num"] or None,
-        "dates": by_role["date"] or None,
+        "categorical": by_role["categorical"] or None, "numeric": by_role["numeric"] or None,
+        "dates": by_role["dates"] or None,
         "keep_na": draw(st.lists(st.sampled_from(names), max_size=1)) or None,
-        "task": draw(st.sampled_from(["auto"] * 3 + ["regression", "binary", "multiclass"])),
+        "task": draw(st.sampled_from(["auto"] * 9 + ["regression", "binary", "multiclass"])),
         "split_by": draw(st.sampled_from([None, None, None, *names])),
         "seed": 0,
     }  # fmt: skip
@@ -190,7 +205,9 @@ def check_numbers(dataset):
         assert np.isfinite(back).all()
         largest = np.abs(dataset.target[dataset.split["train"]]).max()
         if np.abs(values).max() <= largest:
-            np.testing.assert_allclose(back, values, rtol=1e-3, atol=1e-3 * target.std + 1e-3 * largest)
+            np.testing.assert_allclose(
+                back, values, rtol=1e-3, atol=1e-3 * target.std + 1e-3 * largest
+            )
     else:
         assert set(np.unique(values)) <= set(range(len(target.classes)))
         assert len(target.label(values)) == len(rows)
@@ -241,14 +258,13 @@ def test_many_columns(tmp_path):
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.integers(0, 5, (60, 500)), columns=[f"c{i}" for i in range(500)])
     frame.to_csv(tmp_path / "wide.csv", index=False)
-    dataset = read_dataset(
-        dict.fromkeys(
-            ["validation_data", "test_data", "categorical", "numeric", "dates", "drop", "keep_na"]
-            + ["split_by", "separator"]
-        )
-        | {"data": [str(tmp_path / "wide.csv")], "target": "c7", "task": "auto", "seed": 0}
-        | {"encoding": "utf-8"},
-        tmp_path / "cache",
-    )
+    options = dict.fromkeys(OPTIONS) | {
+        "data": [str(tmp_path / "wide.csv")],
+        "target": "c7",
+        "task": "auto",
+        "encoding": "utf-8",
+        "seed": 0,
+    }
+    dataset = read_dataset(options, tmp_path / "cache")
     assert len(dataset.encoding.vocabularies) == 499
     assert dataset.encoding.target.task == "multiclass"

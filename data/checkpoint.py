@@ -1,0 +1,135 @@
+"""What `--resume` goes on from: the state after the last completed epoch, one file for each fit."""
+
+import json
+import math
+import os
+import shutil
+import zipfile
+
+import numpy as np
+
+from data import InputError
+from data.saving import NO_ARCHIVE, sync
+
+
+class Checkpoint:
+    """The checkpoints of one run, in a folder of their own.
+
+    A file holds the run that it belongs to, the history and the arrays, and is replaced as a
+    whole: whenever the process dies there is the checkpoint of the last completed epoch or of the
+    one before. Loading runs no code.
+
+    Args:
+        folder: pathlib.Path; run: what identifies the run (JSON), so that no other takes it up.
+        resume: take up what is there; else it is removed.
+
+    Raises:
+        InputError: there is nothing to resume, or it is of a run with other options, or damaged.
+    """
+
+    present = False  # whether this process could be resumed, were it interrupted now
+
+    def __init__(self, folder, run, resume=False):
+        self.folder, self.run = folder, json.loads(json.dumps(run))
+        if not resume:
+            self.remove()
+        elif not any(folder.glob("*.npz")):
+            raise InputError(
+                "--resume: there is no completed epoch to go on from; leave out --resume."
+            )
+        else:
+            for path in folder.glob("*.npz"):
+                _read(path, self.run)
+            Checkpoint.present = True
+
+    def save(self, fit, history, arrays):
+        """Replace the checkpoint of one fit.
+
+        Args:
+            fit: its name; history: list of dicts (JSON); arrays: list of arrays.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / f"{fit}.part"
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("run.json", json.dumps(self.run))
+            archive.writestr("history.json", json.dumps(history, allow_nan=False))
+            for i, array in enumerate(arrays):
+                with archive.open(f"{i}.npy", "w", force_zip64=True) as file:
+                    array = np.asarray(array, order="C")
+                    np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+        sync(unfinished)
+        os.replace(unfinished, self.folder / f"{fit}.npz")
+        Checkpoint.present = True
+
+    def load(self, fit, like):
+        """The checkpoint of one fit.
+
+        Args:
+            like: list of arrays; those saved must have the same shapes and dtypes.
+
+        Returns:
+            (history, list of arrays), or None when the fit has not completed an epoch.
+
+        Raises:
+            InputError: the file is damaged, or of another run.
+        """
+        path = self.folder / f"{fit}.npz"
+        return _read(path, self.run, like) if path.exists() else None
+
+    def remove(self):
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        Checkpoint.present = False
+
+
+def _read(path, run, like=()):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("compressed")  # what is not cannot claim more than it holds
+            found = json.loads(archive.read("run.json"))
+            history = json.loads(archive.read("history.json"))
+            if found == run and not _is_history(history):
+                raise ValueError("history")
+            arrays = [_array(archive, f"{i}.npy", array) for i, array in enumerate(like)]
+    except (*NO_ARCHIVE, ValueError, OSError) as error:
+        raise InputError(
+            f"--resume: {path} is damaged ({type(error).__name__}); leave out --resume to start "
+            "anew."
+        ) from error
+    if found != run:
+        raise InputError(
+            "--resume: the interrupted run had other options or another table; repeat its "
+            "command, or leave out --resume to start anew."
+        )
+    return history, arrays
+
+
+def _array(archive, name, like):
+    """One member, read once its header has shown that it is like the array `like`."""
+    with archive.open(name) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("npy version")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        if (shape, dtype, by_columns) != (like.shape, like.dtype, False):
+            raise ValueError("shape or dtype")
+    with archive.open(name) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):
+            raise ValueError("too long")
+    return array
+
+
+def _is_history(history):
+    """Whether it is a line of finite numbers for each epoch, the epochs in order."""
+    return (
+        isinstance(history, list)
+        and len(history) > 0
+        and all(
+            isinstance(line, dict)
+            and line.keys() == history[0].keys() >= {"epoch", "loss"}
+            and all(type(n) in (int, float) and math.isfinite(n) for n in line.values())
+            and line["epoch"] == number
+            for number, line in enumerate(history, 1)
+        )
+    )

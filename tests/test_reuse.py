@@ -1,0 +1,239 @@
+"""Vectors carried over to another table and another target."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import (
+    CITIES,
+    arrays,
+    call,
+    manifest,
+    predictions,
+    refused,
+    sha256,
+    succeeded,
+    tree,
+    write,
+)
+
+from data.saving import read_set
+
+SECOND = "build_embed_model.py"
+
+
+def customers(rows, seed):
+    """Another table with another target; none of its cities is missing.
+
+    A city of three is unknown to the saved sets, and so are most of its shops.
+    """
+    random = np.random.default_rng(seed)
+    cities = np.array([*CITIES, "Quito", "Lima", "Kyoto", "Dakar"], dtype=object)
+    effect = np.random.default_rng(1).normal(size=len(cities))
+    home, work, birth = random.integers(0, len(cities), (3, rows))
+    age = random.normal(45, 15, rows)
+    signal = effect[home] + effect[work] / 2 + (age - 45) / 15 + random.normal(0, 0.3, rows)
+    return pd.DataFrame(
+        {
+            "home": cities[home],
+            "work": cities[work],
+            "birth": cities[birth],
+            "shop": random.integers(9, 25, rows),  # 9 to 12 are known
+            "weather": np.array(["sun", "rain", "snow"])[random.integers(0, 3, rows)],
+            "age": age.round(1),
+            "spent": (50 + 10 * signal).round(2),
+            "left": signal < 0,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def source(regression, multiclass, tmp_path_factory):
+    """Two sets that both have a column city, and the new table in two files."""
+    folder = tmp_path_factory.mktemp("reuse")
+    shutil.copytree(regression.before, folder / "sales")
+    shutil.copytree(multiclass.before, folder / "paint")
+    write(customers(400, 20), folder / "customers.csv")
+    write(customers(60, 21), folder / "later.csv")
+    return folder
+
+
+OPTIONS = ["--data", "customers.csv", "--test-data", "later.csv", "--epochs", 2]
+BOTH = ["--embeddings", "sales", "paint", "--target", "left", "--drop", "spent", "--frozen"]
+BOTH += ["--use", "sales:city=home", "sales:city=work", "paint:city=birth", "sales:shop=shop"]
+
+
+@pytest.fixture(scope="module")
+def frozen(source):
+    """Two sets at once, one saved column for two columns, frozen, two classes."""
+    return succeeded(call(SECOND, *OPTIONS, *BOTH, "--output", "frozen", cwd=source))
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(source):
+    """One set, fine-tuned, a regression; so slowly that the start can be seen in the end."""
+    options = ["--embeddings", "sales", "--target", "spent", "--drop", "left", "--fine-tune"]
+    options += ["--use", "city=home", "--learning-rate", 1e-12]
+    return succeeded(call(SECOND, *OPTIONS, *options, "--output", "fine-tuned", cwd=source))
+
+
+def test_which_saved_column_serves_which_is_shown(frozen, source):
+    lines = {line.split()[0]: line for line in frozen.stdout.splitlines() if ": " in line}
+    table = pd.read_csv(source / "customers.csv")
+    vocabulary = manifest(source / "paint")["columns"]["city"]["vocabulary"]
+    for column, saved in {
+        "home": "sales: city",
+        "work": "sales: city",
+        "birth": "paint: city",
+        "shop": "sales: shop",
+    }.items():
+        known = table[column].isin(range(1, 13) if column == "shop" else vocabulary).mean()
+        assert saved in lines[column]
+        share = int(lines[column].split()[-1].rstrip("%"))  # of the training rows, most of these
+        assert share == pytest.approx(100 * known, abs=3)
+    assert "learned here" in next(
+        line for line in frozen.stdout.splitlines() if "weather" in line and "none" in line
+    )
+
+
+def test_a_set_that_knows_less_than_half_is_warned_of(frozen):
+    notes = [line for line in frozen.stdout.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert "'shop'" in notes[0]
+    assert "'sales'" in notes[0]
+
+
+def test_frozen_vectors_are_the_saved_ones_bit_for_bit(frozen, source):
+    """Also that of missing values, though this table has none; unknown categories get no rows."""
+    saved, found = arrays(source / "sales"), arrays(source / "frozen" / "embed_model")
+    assert set(found) == {"home", "work", "birth", "shop", "weather"}
+    for column, name in {"home": "city", "work": "city", "shop": "shop"}.items():
+        assert found[column].tobytes() == saved[name].tobytes()
+    assert found["birth"].tobytes() == arrays(source / "paint")["city"].tobytes()
+    columns = manifest(source / "frozen" / "embed_model")["columns"]
+    assert "Quito" not in columns["home"]["vocabulary"]
+
+
+def test_fine_tuned_unknown_categories_get_rows_that_start_as_the_unseen_one(fine_tuned, source):
+    saved = arrays(source / "sales")
+    found = arrays(source / "fine-tuned" / "embed_model")
+    columns = manifest(source / "fine-tuned" / "embed_model")["columns"]
+    for column, name, new in (
+        ("home", "city", ["Dakar", "Kyoto", "Lima", "Quito"]),
+        ("shop", "shop", list(range(13, 25))),
+    ):
+        before = manifest(source / "sales")["columns"][name]["vocabulary"]
+        assert columns[column]["vocabulary"] == before + new
+        start = np.vstack([saved[name], np.tile(saved[name][1], (len(new), 1))])
+        np.testing.assert_allclose(found[column], start, atol=1e-7)
+    assert manifest(source / "fine-tuned" / "embed_model")["target"]["task"] == "regression"
+
+
+def test_the_sets_are_recorded_with_their_sha256(frozen, source):
+    found = {item["set"]: item for item in manifest(source / "frozen" / "embed_model")["sources"]}
+    assert set(found) == {str(source / "sales"), str(source / "paint")}
+    for name, columns in {
+        "sales": {"home": "city", "work": "city", "shop": "shop"},
+        "paint": {"birth": "city"},
+    }.items():
+        item = found[str(source / name)]
+        assert item["columns"] == columns
+        assert item["sha256"] == sha256(source / name / "embeddings.npz")
+
+
+def test_a_carried_set_has_the_final_model_alone(frozen, source):
+    found = tree(source / "frozen")
+    assert {name.split("/")[0] for name in found} == {"embed_model", "report.html"}
+    listed = manifest(source / "frozen" / "embed_model")["files"]
+    for name, digest in listed.items():
+        assert found[f"embed_model/{name}"] == digest
+    read_set(source / "frozen" / "embed_model")
+
+
+@pytest.fixture(scope="module")
+def alone(frozen, fine_tuned, source, tmp_path_factory):
+    """The results where the sets that they came from are not."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name in ("frozen", "fine-tuned"):
+        shutil.copytree(source / name, folder / name)
+    return folder
+
+
+def predict(folder, name, table):
+    path = write(table, folder / "rows.csv")
+    options = ["--predict", path, "--embeddings", folder / name]
+    succeeded(call(SECOND, *options, "--output", folder / "predicted.csv", cwd=folder))
+    return pd.read_csv(folder / "predicted.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("frozen", "probability_True"), ("fine-tuned", "predicted")]
+)
+def test_the_result_stands_on_its_own(name, column, alone, source):
+    found = predict(alone, name, pd.read_csv(source / "later.csv"))
+    expected = predictions(source / name / "embed_model")
+    np.testing.assert_allclose(found[column], expected[column], rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_unknown_categories_are_one_and_the_same(alone, source):
+    """Quito was in the training rows, Atlantis never; rows without any city differ from them."""
+    rows = pd.read_csv(source / "later.csv").head(1)
+    rows = pd.concat([rows.assign(home=city) for city in ("Quito", "Atlantis", None)])
+    found = predict(alone, "frozen", rows)["probability_True"]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert found[0] != pytest.approx(found[2], rel=1e-6)
+
+
+def test_test_rows_of_the_new_table_influence_nothing(frozen, source, tmp_path):
+    """Two vectors are learned here: those of weather and the network behind; both stay."""
+    table = pd.read_csv(source / "later.csv")
+    table["age"], table["left"], table["weather"] = 1e4, ~table["left"], "hail"
+    table["home"], table["shop"] = "Ys", 24
+    path = write(table, tmp_path / "later.csv")
+    options = [path if option == "later.csv" else option for option in OPTIONS]
+    succeeded(call(SECOND, *options, *BOTH, "--output", tmp_path / "set", cwd=source))
+    first, second = source / "frozen" / "embed_model", tmp_path / "set" / "embed_model"
+    assert sha256(first / "embeddings.npz") == sha256(second / "embeddings.npz")
+    pd.testing.assert_frame_equal(
+        pd.read_csv(first / "history.csv").drop(columns="seconds"),
+        pd.read_csv(second / "history.csv").drop(columns="seconds"),
+    )
+    assert (predictions(first)["actual"] != predictions(second)["actual"]).all()
+
+
+def test_a_carried_set_is_a_set_to_carry_on(fine_tuned, source, tmp_path):
+    """embed_model/ serves as --embeddings for a third table."""
+    options = ["--embeddings", source / "fine-tuned" / "embed_model", "--target", "left"]
+    options += ["--drop", "spent", "--frozen", "--epochs", 1, "--data", "later.csv"]
+    succeeded(call(SECOND, *options, "--output", tmp_path / "set", cwd=source))
+    first, second = arrays(source / "fine-tuned/embed_model"), arrays(tmp_path / "set/embed_model")
+    assert first["home"].tobytes() == second["home"].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # which of the two sets?
+        (["--embeddings", "sales", "paint", "--use", "city=home"], "sales:city=home"),
+        (["--embeddings", "sales", "--use", "town=home"], "city"),
+        (["--embeddings", "sales", "--use", "city"], "SAVED=COLUMN"),
+        (["--embeddings", "sales", "--use", "city=hoem"], "'hoem'"),
+        # the set knows no kind of weather
+        (["--embeddings", "sales", "--use", "city=weather"], "'weather'"),
+        # no column has vectors
+        (["--embeddings", "sales", "--drop", "shop"], "--use"),
+        (["--embeddings", "absent"], "absent"),
+        (["--embeddings", "sales", "--target", "profit"], "'profit'"),
+    ],
+)
+def test_bad_input_ends_with_a_sentence_and_no_output(options, expected, source, tmp_path):
+    target = [] if "--target" in options else ["--target", "left"]
+    output = tmp_path / "set"
+    result = call(SECOND, *OPTIONS, *options, *target, "--output", output, cwd=source)
+    assert expected in refused(result)
+    assert not output.exists()
+
+
+def test_two_sets_need_a_table(source):
+    assert "--data" in refused(call(SECOND, "--embeddings", "sales", "paint", cwd=source))
