@@ -15,6 +15,7 @@ import argparse
 import json
 import tempfile
 import time
+import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,8 @@ from data.saving import (
 )
 from data.table import DATE_PARTS, read_table
 
-FEW_ROWS = 50_000
+SLOWER = 0.3  # of the learning rate, for vectors that come trained
+FEW_ROWS = 50_000  # in so small a table every row counts
 PREDICTED_AT_ONCE = 131_072
 
 
@@ -92,7 +94,7 @@ def main():
 
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
-        recipe = recipe_for(dataset, options)
+        recipe = recipe_for(dataset, options, embedding_rate=SLOWER)
         checkpoint = checkpoint_of(
             work, dataset, recipe, options, sources=sources, frozen=options.frozen
         )
@@ -128,7 +130,7 @@ def main():
         write_vectors(folder, manifest, vectors)
         write_results(folder, dataset, history, metrics, predicted, manifest)
         raw_model(model, dataset.encoding).save(folder / "model.keras")
-        draw_curves(folder / "curves", {"training": history})
+        show_note(draw_curves(folder / "curves", {"training": history}))
         if comparison is not None:
             comparison.to_csv(folder / "comparison.csv", index=False)
         seal(folder, manifest)
@@ -217,6 +219,7 @@ def load_vectors(model, encoding, saved, frozen):
         new = vocabulary.cardinality - len(vectors)
         layer = model.get_layer(f"embedding_{i}")
         layer.set_weights([np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])])
+        layer.came_trained = True
         layer.trainable = not frozen
 
 
@@ -258,15 +261,23 @@ def raw_model(network, encoding):
         numbers.append(ops.cast(scaled, "float32"))
     if numbers:
         arrays["numbers"] = ops.stack(numbers, axis=1)
-    outputs, target = network(arrays), encoding.target
+    with warnings.catch_warnings():  # Keras warns of names that it does not allow in a layer
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
+        return keras.Model(inputs, predictions(network(arrays), encoding.target))
+
+
+def predictions(outputs, target):
+    """The layers after the network: the mean over its members, in the target's units."""
+    from keras import ops
+
     if target.task == "regression":
         values = outputs * target.std + target.mean
         values = ops.expm1(ops.clip(values, 0.0, 88.0)) if target.transform == "log1p" else values
-        return keras.Model(inputs, ops.mean(values, axis=1))
+        return ops.mean(values, axis=1)
     if target.task == "binary":
         positive = ops.mean(ops.sigmoid(outputs), axis=1)
-        return keras.Model(inputs, ops.concatenate([1.0 - positive, positive], axis=1))
-    return keras.Model(inputs, ops.mean(ops.softmax(outputs, axis=-1), axis=1))
+        return ops.concatenate([1.0 - positive, positive], axis=1)
+    return ops.mean(ops.softmax(outputs, axis=-1), axis=1)
 
 
 def input_name(column, i):
@@ -482,7 +493,11 @@ def task(options, sets):
                 )
         for part, entries in sources.items():
             check_unchanged(entries, part)
-        return manifest["table"], options.output or folder, settings
+        for option, default in (("task", "auto"), ("encoding", "utf-8")):
+            if getattr(options, option) != default:
+                raise InputError(f"--{option}: recorded with the embeddings; only with --data.")
+        whole = folder.parent if folder.name == "embed_model" else folder
+        return manifest["table"], options.output or whole, settings
     name = table_name(options.data)
     return name, options.output or SAVED / file_names([name])[name], settings_of(options)
 

@@ -206,10 +206,10 @@ def recipe_for(dataset, options, **chosen):
             chosen[name] = getattr(options, name)
     batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 9))
     recipe = Recipe(
-        epochs=int(np.clip(np.ceil(4000 * batch / rows), 3, 40)),
+        epochs=int(np.clip(round(4000 * batch / rows), 3, 40)),
         batch_size=batch,
-        learning_rate=0.007 * (batch / 1024) ** 0.5,
-        dropout=min(0.2, 20 / rows**0.5),
+        learning_rate=0.008 * (batch / 1024) ** 0.5,
+        dropout=min(0.2, 10 / rows**0.5),
     )
     return replace(recipe, **chosen)
 
@@ -224,7 +224,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
     """Train at a constant rate; the model is the average of its weights at the best epoch.
 
     The rate stays what it is after a short warm-up, and what is validated and kept is an average
-    of the weights over the last steps (Shamir and Zhang, 2013, section 4, eta = 6). So each epoch
+    of the weights over the last steps (Shamir and Zhang, 2013, section 4, eta = 16). So each epoch
     ends in a finished model, and the best one may go on training with other rows.
 
     Args:
@@ -252,8 +252,10 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
         warmup_target=recipe.learning_rate,
         warmup_steps=min(200, steps * recipe.epochs // 10 + 1),
     )
+    trained = {id(layer.embeddings) for layer in model.layers if hasattr(layer, "came_trained")}
+    rates = [recipe.embedding_rate if id(v) in trained else 1.0 for v in model.trainable_variables]
     model.compile(
-        optimizer=lazy_adam(schedule, recipe.embedding_rate),
+        optimizer=lazy_adam(schedule, rates),
         loss=loss_of(dataset.encoding.target),
         steps_per_execution=max(1, min(32, steps // 8)),
         jit_compile=False,  # XLA takes ten times as long on a CPU
@@ -478,7 +480,7 @@ def loss_of(target):
     return loss
 
 
-def lazy_adam(learning_rate, embedding_rate=1.0):
+def lazy_adam(learning_rate, rates):
     """Adam whose step costs what the batch holds, not what the embedding tables hold.
 
     Keras's Adam turns an embedding's sparse gradient into an update of the whole table
@@ -487,7 +489,7 @@ def lazy_adam(learning_rate, embedding_rate=1.0):
     rows in every batch it is the same as Adam. All else is updated by one fused kernel.
 
     Args:
-        embedding_rate: share of the learning rate that embeddings get.
+        rates: list of float, the share of the learning rate that each trainable variable gets.
     """
     import keras
     import tensorflow as tf
@@ -498,9 +500,8 @@ def lazy_adam(learning_rate, embedding_rate=1.0):
             momentum, velocity = self._momentums[index].value, self._velocities[index].value
             beta_1, beta_2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
             step = tf.cast(self.iterations + 1, "float32")
-            rate = tf.cast(learning_rate, "float32")
+            rate = tf.cast(learning_rate, "float32") * rates[index]
             if isinstance(gradient, tf.IndexedSlices):
-                rate *= embedding_rate
                 if variable.shape[0] > 4096:
                     rows, position = tf.unique(gradient.indices)
                     g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
@@ -845,8 +846,11 @@ def start_tensorflow():
 
 
 def fail(reason):
-    """End the script with one sentence."""
-    print(f"{Path(sys.argv[0]).name}: error: {one_line(str(reason))}", file=sys.stderr)
+    """End the script with one sentence, however long the names in it are."""
+    reason = one_line(str(reason))
+    if len(reason) > 2000:
+        reason = f"{reason[:1000]} ... {reason[-300:]}"
+    print(f"{Path(sys.argv[0]).name}: error: {reason}", file=sys.stderr)
     sys.exit(2)
 
 
