@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import build_embed_model as second
 import build_embeddings as first
 from data.dataset import read_dataset, settings_of
-from data.saving import read_set
 
 CATEGORICAL = [
     "Store", "DayOfWeek", "Year", "Month", "Day", "State", "StateHoliday", "StoreType",
