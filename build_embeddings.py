@@ -839,6 +839,7 @@ def start_tensorflow():
         import tensorflow as tf
 
         tf.zeros(1)
+        tf.get_logger().setLevel("ERROR")
     finally:
         os.dup2(screen, 2)
         os.close(screen)

@@ -109,9 +109,9 @@ def lightgbm_mape(train, test, seed):
         frame[NUMERIC] = frame[NUMERIC].apply(pd.to_numeric, errors="coerce")
         frames.append(frame)
     for column in CATEGORICAL:
-        kinds = pd.CategoricalDtype(sorted(set(frames[0][column])))
+        kinds = sorted(set(frames[0][column]))
         for frame in frames:
-            frame[column] = frame[column].astype(kinds)
+            frame[column] = pd.Categorical(frame[column].where(frame[column].isin(kinds)), kinds)
     model = lightgbm.LGBMRegressor(
         n_estimators=600, objective="l1", learning_rate=0.05, verbose=-1, random_state=seed
     )

@@ -310,17 +310,14 @@ def kill_everywhere(pair, share, chance, tally):
     kept = pair.output.with_name("kept")
     shutil.copytree(pair.output, kept)
 
-    def restore(with_model):
-        shutil.rmtree(pair.output)
-        shutil.copytree(kept, pair.output)
-        if not with_model:
-            shutil.rmtree(pair.output / "embed_model")
+    def restore(previous):
+        if look(pair.output) != previous:
+            shutil.rmtree(pair.output)
+            if previous is not None:
+                shutil.copytree(kept, pair.output)
 
     for script, previous in ((FIRST, None), (FIRST, both), (SECOND, both)):
-        if previous is None:
-            shutil.rmtree(pair.output)
-        else:
-            restore(True)
+        restore(previous)
         trial = pair.run(script, 2)
         new = look(pair.output)
         assert trial.returncode == 0 and new != previous
@@ -332,10 +329,7 @@ def kill_everywhere(pair, share, chance, tally):
         for way in ways:
             if chance.random() >= share:
                 continue
-            if look(pair.output) != previous:
-                shutil.rmtree(pair.output)
-                if previous is not None:
-                    restore(True)
+            restore(previous)
             result = pair.run(script, 2, **way)
             found = look(pair.output)
             assert found in (previous, new), (script, way, found)
