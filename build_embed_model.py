@@ -599,7 +599,9 @@ def show_matches(dataset, chosen, sets):
                 f"--use {names[0]}:{saved}={column}."
             )
         (name,) = names
-        known = float(np.mean((codes[:, j] >= RESERVED) & (codes[:, j] < len(vectors))))
+        present = codes[codes[:, j] != MISSING, j]  # missing values have a vector of their own
+        found = (present >= RESERVED) & (present < len(vectors))
+        known = float(found.mean()) if len(found) else 1.0
         if known == 0 and len(vectors) > RESERVED:  # one learned without any category stays
             raise InputError(
                 f"--data: the set '{name}' knows no category of '{column}'; name another column "
