@@ -10,7 +10,7 @@ import sys
 import threading
 
 import pytest
-from benchmarks.kills import FIRST, SECOND, Forks, Pair, left_over, look
+from benchmarks.kills import FIRST, SECOND, Pair, forks, left_over, look
 from conftest import ROOT, refused, succeeded
 
 from data.saving import read_set
@@ -19,16 +19,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are fo
 
 
 @pytest.fixture(scope="module")
-def forks():
-    forks = Forks()
-    yield forks
-    forks.close()
-
-
-@pytest.fixture(scope="module")
-def pair(forks, tmp_path_factory):
+def pair(tmp_path_factory):
     """Where both scripts save; the first has run."""
-    pair = Pair(forks, tmp_path_factory.mktemp("crash"))
+    pair = Pair(forks(), tmp_path_factory.mktemp("crash"))
     pair.finish(FIRST, 1)
     return pair
 
@@ -73,15 +66,15 @@ def test_a_full_disk_is_told_in_one_sentence_and_changes_nothing(pair, script, f
     assert look(pair.output) == previous
 
 
-def test_a_table_half_written_on_a_full_disk_is_not_taken_up(forks, tmp_path):
-    pair = Pair(forks, tmp_path)
+def test_a_table_half_written_on_a_full_disk_is_not_taken_up(tmp_path):
+    pair = Pair(forks(), tmp_path)
     assert "free some space" in refused(pair.run(FIRST, 1, largest=300))
     pair.finish(FIRST, 1)
 
 
-def test_all_is_on_the_disk_before_the_set_is_in_place(forks, pair, tmp_path):
+def test_all_is_on_the_disk_before_the_set_is_in_place(pair, tmp_path):
     """A power loss after the exchange finds every byte; this also where no set is underneath."""
-    carried = Pair(forks, tmp_path)
+    carried = Pair(forks(), tmp_path)
     carried.options[SECOND][1] = pair.output
     carried.options[SECOND] += carried.options[FIRST][:4]
     for one, script in ((pair, FIRST), (pair, SECOND), (carried, SECOND)):

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.kills import FIRST, SECOND, Forks, Pair, left_over, look, write_table
+from benchmarks.kills import FIRST, SECOND, Pair, forks, left_over, look, write_table
 from conftest import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,11 +22,9 @@ forked = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks"
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """The second script, with few rows, has a last fit after the first."""
-    forks = Forks()
-    pair = Pair(forks, tmp_path_factory.mktemp("resume"), epochs=4)
+    pair = Pair(forks(), tmp_path_factory.mktemp("resume"), epochs=4)
     pair.whole = pair.finish(FIRST, 1)
-    yield pair
-    forks.close()
+    return pair
 
 
 def checkpoints(pair):

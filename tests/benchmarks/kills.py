@@ -9,7 +9,9 @@ limit on the size of files), or at a moment drawn at random. tests/test_crash.py
 """
 
 import argparse
+import atexit
 import contextlib
+import functools
 import json
 import os
 import random
@@ -60,6 +62,14 @@ class Forks:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+@functools.cache
+def forks():
+    """The process of which all tests of a session fork."""
+    shared = Forks()
+    atexit.register(shared.close)
+    return shared
 
 
 def _serve():
@@ -293,13 +303,10 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     chance = random.Random(options.seed)
-    forks, tally = Forks(), {}
+    tally = {}
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            kill_everywhere(Pair(forks, Path(folder) / "1"), options.share, chance, tally)
-            kill_in_training(Pair(forks, Path(folder) / "2", 40), options.share, chance, tally)
-        finally:
-            forks.close()
+        kill_everywhere(Pair(forks(), Path(folder) / "1"), options.share, chance, tally)
+        kill_in_training(Pair(forks(), Path(folder) / "2", 40), options.share, chance, tally)
     print(f"{sum(tally.values())} kills, none lost or mixed a set: {tally}")
 
 
@@ -330,6 +337,9 @@ def kill_everywhere(pair, share, chance, tally):
             if chance.random() >= share:
                 continue
             restore(previous)
+            if chance.random() < 0.5:  # else the next run begins with removing what is left
+                shutil.rmtree(pair.output.parent / f".{pair.output.name}" / "staging", True)
+                shutil.rmtree(pair.output.parent / f".{pair.output.name}" / "checkpoint", True)
             result = pair.run(script, 2, **way)
             found = look(pair.output)
             assert found in (previous, new), (script, way, found)
