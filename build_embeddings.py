@@ -353,7 +353,7 @@ def epoch_log(recipe, steps, checkpoint, label):
                         "--learning-rate: the loss is no longer a number in the first epoch; give "
                         f"a rate below {recipe.learning_rate:g}, or look for huge numbers."
                     )
-                print(f"note: the loss is no longer a number; epoch {epoch} is kept.")
+                show_note(f"the loss is no longer a number; epoch {epoch} is kept.")
                 self.model.stop_training = True
                 return
             self.history.append(
