@@ -31,6 +31,7 @@ from build_embeddings import (
     evaluate,
     featureless,
     head,
+    join_workers,
     judge,
     learned_vectors,
     prediction_table,
@@ -63,7 +64,6 @@ from data.saving import (
     seal,
     stage_copy,
     sync,
-    working_folder,
     write_vectors,
 )
 from data.table import DATE_PARTS, read_table
@@ -79,8 +79,9 @@ def main():
         return predict_rows(options)
     sets = load_sets(options)
     name, output, settings = task(options, sets)
+    workers = join_workers()
     started = time.monotonic()
-    with working_folder(output) as work:
+    with workers.folder(output) as work:
         if (output / "embeddings.json").exists():
             check_set(output)  # it is kept, beside the new model
 
@@ -96,7 +97,7 @@ def main():
         start_tensorflow()
         recipe = recipe_for(dataset, options, embedding_rate=SLOWER)
         checkpoint = checkpoint_of(
-            work, dataset, recipe, options, sources=sources, frozen=options.frozen
+            work, dataset, recipe, options, workers, sources=sources, frozen=options.frozen
         )
 
         def build(encoding, recipe, seed, vectors="frozen" if options.frozen else "fine-tuned"):
@@ -105,7 +106,9 @@ def main():
                 load_vectors(model, encoding, saved, frozen=vectors == "frozen")
             return model
 
-        model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint)
+        model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint, workers)
+        if workers.index:
+            return  # the chief saves what all have learned
         start = {column: vectors for column, (_, _, vectors) in saved.items()}
         vectors = learned_vectors(model, dataset.encoding.vocabularies, start)
         trained = time.monotonic()
@@ -143,7 +146,7 @@ def main():
 # The last fit
 
 
-def fit(build, dataset, recipe, seed, checkpoint=None):
+def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     """Build and train a model, then let it go on with the validation rows as well.
 
     Rows split by time: the validation rows are the latest, and the most like those to come. Few
@@ -158,7 +161,7 @@ def fit(build, dataset, recipe, seed, checkpoint=None):
         (model, history of the first fit, metrics before the last one, without the test rows')
     """
     model = build(dataset.encoding, recipe, seed)
-    history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint)
+    history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint, workers=workers)
     metrics, epochs = judge(model, dataset), 0
     if dataset.settings["split_by"] is not None or len(dataset.split["train"]) < FEW_ROWS:
         losses = history["val_loss"]
@@ -166,7 +169,9 @@ def fit(build, dataset, recipe, seed, checkpoint=None):
         epochs = -(-(int(losses.argmin()) + 1) // 3) if rose else len(losses)
         print(f"last fit: {epochs} epochs on training and validation rows together")
         last = replace(recipe, epochs=epochs)
-        train(model, dataset, last, seed=seed, last_fit=True, checkpoint=checkpoint)
+        train(
+            model, dataset, last, seed=seed, last_fit=True, checkpoint=checkpoint, workers=workers
+        )
     return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}
 
 

@@ -14,10 +14,14 @@ https://arxiv.org/abs/1604.06737.
 """
 
 import argparse
+import contextlib
+import hashlib
 import itertools
 import json
 import os
+import signal
 import sys
+import tempfile
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -60,8 +64,9 @@ def main():
     options = parse()
     name = table_name(options.data)
     output = options.output or SAVED / file_names([name])[name]
+    workers = join_workers()
     started = time.monotonic()
-    with working_folder(output) as work:
+    with workers.folder(output) as work:
         # Read and encode; everything is fitted on training rows alone.
         dataset = read_dataset(settings_of(options), work / "cache")
         show_columns(dataset)
@@ -69,9 +74,13 @@ def main():
         # Build and train the model of the categorical columns.
         start_tensorflow()
         recipe = recipe_for(dataset, options)
-        checkpoint = checkpoint_of(work, dataset, recipe, options)
+        checkpoint = checkpoint_of(work, dataset, recipe, options, workers)
         model = build_model(dataset.encoding, recipe, options.seed)
-        history = train(model, dataset, recipe, seed=options.seed, checkpoint=checkpoint)
+        history = train(
+            model, dataset, recipe, seed=options.seed, checkpoint=checkpoint, workers=workers
+        )
+        if workers.index:
+            return  # the chief saves what all have learned
         vectors = learned_vectors(model, dataset.encoding.vocabularies)
         trained = time.monotonic()
 
@@ -214,23 +223,36 @@ def recipe_for(dataset, options, **chosen):
     return replace(recipe, **chosen)
 
 
-def checkpoint_of(work, dataset, recipe, options, **run):
-    """The checkpoint of this run: it is known by the table, the options and the recipe."""
+def checkpoint_of(work, dataset, recipe, options, workers, **run):
+    """The checkpoint of this run: it is known by the table, the options and the recipe.
+
+    The chief alone has one.
+
+    Raises:
+        InputError: another worker has another table or other options.
+    """
     run |= {"settings": dataset.settings, "files": dataset.sources, "recipe": asdict(recipe)}
-    return Checkpoint(work / "checkpoint", run, options.resume)
+    table = [run["files"], {part: len(rows) for part, rows in dataset.split.items()}]
+    others = {name: part for name, part in run.items() if name not in ("files", "sources")}
+    agree(workers, rows=table, vectors=run.get("sources"), options=others)
+    return None if workers.index else Checkpoint(work / "checkpoint", run, options.resume)
 
 
-def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
+def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, workers=None):
     """Train at a constant rate; the model is the average of its weights at the best epoch.
 
     The rate stays what it is after a short warm-up, and what is validated and kept is an average
     of the weights over the last steps (Shamir and Zhang, 2013, section 4, eta = 16). So each epoch
     ends in a finished model, and the best one may go on training with other rows.
 
+    What learns is a copy of the model, on as many devices and workers as there are; the model
+    itself holds the average.
+
     Args:
         model: of `build_model`, here or in build_embed_model.py.
         last_fit: train on training and validation rows together, without validation.
         checkpoint: `data.checkpoint.Checkpoint` to write after each epoch, or None.
+        workers: `Workers` that train together, and end with the same weights; None for no others.
 
     Returns:
         DataFrame, one row an epoch: epoch, loss, val_loss, learning_rate, seconds.
@@ -239,12 +261,15 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
         InputError: the loss is no longer a number, and no epoch before was good.
     """
     import keras
+    import tensorflow as tf
 
-    rows = dataset.split["train"]
-    validation = fixed_batches(dataset, dataset.split["validation"], model)
+    workers = workers or Workers()
+    strategy = workers.strategy or local_strategy()
+    rows, validation = dataset.split["train"], dataset.split["validation"]
     if last_fit:
-        rows, validation = np.union1d(rows, dataset.split["validation"]), None
-    steps = max(1, len(rows) // recipe.batch_size)
+        rows, validation = np.union1d(rows, validation), None
+    recipe = replace(recipe, batch_size=whole_shares(recipe.batch_size, len(rows), strategy))
+    steps = len(rows) // recipe.batch_size
     schedule = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 25,
         decay_steps=1,
@@ -254,54 +279,135 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
     )
     trained = {id(layer.embeddings) for layer in model.layers if hasattr(layer, "came_trained")}
     rates = [recipe.embedding_rate if id(v) in trained else 1.0 for v in model.trainable_variables]
-    model.compile(
-        optimizer=lazy_adam(schedule, rates),
-        loss=loss_of(dataset.encoding.target),
-        steps_per_execution=max(1, min(32, steps // 8)),
-        jit_compile=False,  # XLA takes ten times as long on a CPU
-    )
-    model.optimizer.build(model.trainable_variables)
-    log = epoch_log(recipe, steps, checkpoint, "last fit" if last_fit else "training")
-    first = log.resume(model)
-    if first < recipe.epochs:
-        model.fit(
-            batches(dataset, rows, model, recipe, seed + last_fit, first),
-            steps_per_epoch=steps,
-            initial_epoch=first,
-            epochs=recipe.epochs,
-            validation_data=validation,
-            callbacks=[log],
-            shuffle=False,  # the batches are
-            verbose=0,
+    with strategy.scope():
+        learner = keras.models.clone_model(model)
+        learner.compile(lazy_adam(schedule, rates))
+        learner.optimizer.build(learner.trainable_variables)
+    learner.set_weights(model.get_weights())
+    log = epoch_log(model, recipe, steps, checkpoint, "last fit" if last_fit else "training")
+    first = log.resume(learner, workers)
+    spread_seeds(learner, strategy)
+
+    share = replicas_here(strategy, workers)
+    iterator = iter(
+        strategy.distribute_datasets_from_function(
+            lambda _: batches(dataset, rows, model, recipe, seed + last_fit, first, share=share)
         )
+    )
+    run_steps = training_steps(learner, loss_of(dataset.encoding.target), strategy)
+    validate = validation_loss(model, dataset, validation, workers)
+    block = max(1, min(32, steps // 8))
+    callbacks = keras.callbacks.CallbackList([log], model=learner)
+    learner.stop_training = False
+    callbacks.on_train_begin()
+    for epoch in range(first, recipe.epochs):
+        callbacks.on_epoch_begin(epoch)
+        done, total = 0, 0.0
+        while done < steps and not learner.stop_training:
+            callbacks.on_train_batch_begin(done)
+            count = min(block, steps - done)
+            total += float(workers.sum(run_steps(iterator, tf.constant(count))))
+            done += count
+            callbacks.on_train_batch_end(done - 1, {"loss": total / done})
+        logs = {"loss": total / done}
+        if validation is not None:
+            logs["val_loss"] = validate()
+        callbacks.on_epoch_end(epoch, logs)
+        if learner.stop_training:
+            break
+    callbacks.on_train_end()
     model.set_weights(log.best)
     return pd.DataFrame(log.history)
 
 
-def epoch_log(recipe, steps, checkpoint, label):
-    """The callback that averages the weights, keeps the best average and the history."""
+def training_steps(learner, loss, strategy):
+    """The function that trains: (iterator of batches, steps, int32) -> sum of the steps' losses.
+
+    Keras's own `fit` fails where several workers train (keras-team/keras issue 20585). Each replica
+    gives its share of the mean over a batch, and the optimizer adds up their gradients.
+    """
+    import tensorflow as tf
+
+    variables = learner.trainable_variables
+
+    def step(inputs, target):
+        with tf.GradientTape() as tape:
+            losses = loss(target, learner(inputs, training=True))
+            share = tf.reduce_mean(losses) / strategy.num_replicas_in_sync
+        learner.optimizer.apply(tape.gradient(share, variables), variables)
+        return share
+
+    @tf.function
+    def run_steps(iterator, steps):
+        total = 0.0
+        for _ in tf.range(steps):
+            shares = strategy.run(step, next(iterator))
+            total += tf.add_n(strategy.experimental_local_results(shares))
+        return total
+
+    return run_steps
+
+
+def validation_loss(model, dataset, rows, workers):
+    """A function that gives the model's mean loss over some rows; each worker takes its share."""
+    import tensorflow as tf
+
+    loss = loss_of(dataset.encoding.target)
+
+    @tf.function
+    def total(data):
+        found = tf.constant(0.0, "float64")
+        for inputs, target in data:
+            mean = tf.reduce_mean(loss(target, model(inputs, training=False)))
+            found += tf.cast(mean, "float64") * tf.cast(tf.shape(target)[0], "float64")
+        return found
+
+    def mean():
+        data = fixed_batches(dataset, rows[workers.index :: workers.count], model)
+        return float(workers.sum(total(data)) / len(rows))
+
+    return mean
+
+
+def epoch_log(model, recipe, steps, checkpoint, label):
+    """The callback that averages the learner's weights in the model, keeps the best average and
+    the history."""
     import keras
 
     class EpochLog(keras.callbacks.Callback):
-        def resume(self, model):
-            """Take up the checkpoint, if there is one; returns the number of epochs done."""
-            self.history, self.best, self.lowest = [], None, np.inf
-            self.average = [variable.numpy() for variable in model.trainable_variables]
-            self.blocks = np.array(0)
+        def resume(self, learner, workers):
+            """Take up the checkpoint, if there is one; returns the number of epochs done.
+
+            The chief has it, and tells the others; without one they take up its first weights.
+            """
+            self.history, self.best, self.lowest = [], model.get_weights(), np.inf
+            self.blocks, self.take_in = np.array(0), averaging(model, learner)
             # So seldom that copying a large table costs little beside the steps between.
-            self.seldom = 1 + sum(array.size for array in self.average) // COPIED_EACH_TIME
-            state = [np.asarray(variable) for variable in state_of(model)]
-            like = [*state, *model.get_weights(), *self.average, self.blocks]
-            if checkpoint is not None and (found := checkpoint.load(label, like)):
+            weights = sum(weight.shape.num_elements() for weight in model.trainable_weights)
+            self.seldom = 1 + weights // COPIED_EACH_TIME
+            self.set_model(learner)
+            arrays = self.arrays()
+            if checkpoint is not None and (found := checkpoint.load(label, arrays)):
                 self.history, arrays = found
-                for variable, array in zip(state_of(model), arrays, strict=False):
-                    variable.assign(array)
-                self.best = arrays[len(state) : len(state) + len(model.weights)]
-                self.average, self.blocks = arrays[-1 - len(self.average) : -1], arrays[-1]
+            self.history, arrays = workers.from_chief(self.history, arrays)
+            state, average = state_of(learner), model.trainable_variables
+            for variable, array in zip(state, arrays, strict=False):
+                variable.assign(array)
+            self.best = arrays[len(state) : -1 - len(average)]
+            for variable, array in zip(average, arrays[-1 - len(average) : -1], strict=True):
+                variable.assign(array)
+            self.blocks = arrays[-1]
+            if self.history:
                 self.lowest = min(self.watched(epoch) for epoch in self.history)
                 if self.waited() >= recipe.patience:
                     return recipe.epochs
             return len(self.history)
+
+        def arrays(self):
+            """All from which training goes on bit for bit."""
+            state = [variable.numpy() for variable in state_of(self.model)]
+            average = [variable.numpy() for variable in model.trainable_variables]
+            return [*state, *self.best, *average, self.blocks]
 
         def watched(self, logs):
             """Without validation the last epoch is taken, as being the one wanted."""
@@ -311,14 +417,6 @@ def epoch_log(recipe, steps, checkpoint, label):
             """Epochs since the best one."""
             losses = [self.watched(epoch) for epoch in self.history]
             return len(losses) - 1 - int(np.argmin(losses))
-
-        def swap(self):
-            """The average into the model, and its own weights here in place of it; or back."""
-            variables = self.model.trainable_variables
-            weights = [variable.numpy() for variable in variables]
-            for variable, array in zip(variables, self.average, strict=True):
-                variable.assign(array)
-            self.average = weights
 
         def on_train_begin(self, logs=None):
             self.progress = Progress(label, "steps")
@@ -331,24 +429,15 @@ def epoch_log(recipe, steps, checkpoint, label):
                 self.model.stop_training = True
             self.blocks = self.blocks + 1
             if self.blocks % self.seldom == 0:
-                share = 7 / (self.blocks // self.seldom + 6)
-                variables = self.model.trainable_variables
-                for average, variable in zip(self.average, variables, strict=True):
-                    average += np.float32(share) * (variable.numpy() - average)
+                self.take_in(7 / (self.blocks // self.seldom + 6))
             done = self.epoch * steps + batch + 1
             note = f", epoch {self.epoch + 1} of {recipe.epochs}"
             self.progress(done, done / (recipe.epochs * steps), note)
 
-        def on_test_begin(self, logs=None):
-            self.swap()
-
-        def on_test_end(self, logs=None):
-            self.swap()
-
         def on_epoch_end(self, epoch, logs=None):
             if not np.isfinite([logs["loss"], logs.get("val_loss", 0.0)]).all():
                 self.progress.done()
-                if self.best is None:
+                if not self.history:
                     raise InputError(
                         "--learning-rate: the loss is no longer a number in the first epoch; give "
                         f"a rate below {recipe.learning_rate:g}, or look for huge numbers."
@@ -366,20 +455,30 @@ def epoch_log(recipe, steps, checkpoint, label):
             )
             if self.watched(self.history[-1]) < self.lowest:
                 self.lowest = self.watched(self.history[-1])
-                self.swap()
-                self.best = self.model.get_weights()
-                self.swap()
+                self.best = model.get_weights()
             if self.waited() >= recipe.patience:
                 self.model.stop_training = True
             if checkpoint is not None:
-                state = [variable.numpy() for variable in state_of(self.model)]
-                arrays = [*state, *self.best, *self.average, self.blocks]
-                checkpoint.save(label, self.history, arrays)
+                checkpoint.save(label, self.history, self.arrays())
 
         def on_train_end(self, logs=None):
             self.progress.done()
 
     return EpochLog()
+
+
+def averaging(model, learner):
+    """A function that draws the model's weights towards the learner's, by some share of the way."""
+    import tensorflow as tf
+
+    pairs = list(zip(model.trainable_variables, learner.trainable_variables, strict=True))
+
+    @tf.function
+    def take_in(share):
+        for average, weight in pairs:
+            average.assign_add(share * (weight - average))
+
+    return lambda share: take_in(tf.constant(share, "float32"))
 
 
 def state_of(model):
@@ -388,19 +487,23 @@ def state_of(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64):
+def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64, share=(1, slice(None))):
     """Training batches without end, shuffled anew each epoch.
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
     overfit: word dropout, Kiperwasser and Goldberg (2016), section 5.
 
+    Args:
+        share: (replicas that divide each batch among them, the slice of those that are here).
+
     Returns:
-        tf.data.Dataset of (inputs, target)
+        tf.data.Dataset of (inputs, target), an element for each replica here in turn.
     """
     import tensorflow as tf
 
     batch = min(recipe.batch_size, len(rows))
+    replicas, here = share
     steps = len(rows) // batch
     unseen = [1 / (1 + np.maximum(v.rows, 1)) for v in dataset.encoding.vocabularies]
     for chance in unseen:
@@ -412,20 +515,24 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64):
             order = random.permutation(rows)
             for start in range(0, steps, block):
                 chosen = order[start * batch : min(start + block, steps) * batch]
-                codes = dataset.rows.codes(chosen)
+                mine = np.arange(len(chosen)).reshape(-1, replicas, batch // replicas)[:, here]
+                mine = mine.ravel()
+                codes = dataset.rows.codes(chosen[mine])
                 for j, chance in enumerate(unseen):
-                    replaced = random.random(len(chosen), "float32") < chance[codes[:, j]]
-                    codes[replaced, j] = UNSEEN
-                inputs, target = model_arrays(dataset, chosen, model, codes)
+                    drawn = random.random(len(chosen), "float32")[mine]
+                    codes[drawn < chance[codes[:, j]], j] = UNSEEN
+                inputs, target = model_arrays(dataset, chosen[mine], model, codes)
                 yield (
-                    {name: a.reshape(-1, batch, a.shape[1]) for name, a in inputs.items()},
-                    target.reshape(-1, batch, 1, 1),
+                    {n: a.reshape(-1, batch // replicas, a.shape[1]) for n, a in inputs.items()},
+                    target.reshape(-1, batch // replicas, 1, 1),
                 )
 
     data = tf.data.Dataset.from_generator(
-        blocks, output_signature=signature(dataset, model, (None, batch))
-    )
-    return data.unbatch().prefetch(8)
+        blocks, output_signature=signature(dataset, model, (None, batch // replicas))
+    ).unbatch()
+    return data.apply(
+        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    ).prefetch(8)
 
 
 def fixed_batches(dataset, rows, model, batch=8192):
@@ -530,6 +637,186 @@ def lazy_adam(learning_rate, rates):
             )
 
     return LazyAdam(learning_rate, beta_2=0.99)
+
+
+# Several workers
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes that train together, started each with TensorFlow's own TF_CONFIG.
+
+    Attributes:
+        index: this one's number; worker 0 is the chief, the only one that saves anything.
+        strategy: tf.distribute.MultiWorkerMirroredStrategy where they are several, else None.
+    """
+
+    index: int = 0
+    count: int = 1
+    strategy: object = None
+
+    def sum(self, array):
+        """The sum of one array from each worker, the same on all; each must ask for it."""
+        if self.count == 1:
+            return np.asarray(array)
+        return self.strategy.reduce("SUM", array, axis=None).numpy()
+
+    def from_chief(self, history, arrays):
+        """The chief's history (JSON) and arrays, on all workers."""
+        if self.count == 1:
+            return history, arrays
+        text = np.frombuffer(json.dumps(history).encode(), "uint8").astype("int32")
+        length = int(self.sum(len(text) if self.index == 0 else 0))
+        text = self.sum(text if self.index == 0 else np.zeros(length, "int32"))
+        told = []
+        for array in arrays:
+            kind = "int64" if array.dtype.kind in "iu" else array.dtype
+            found = self.sum(array.astype(kind) if self.index == 0 else np.zeros_like(array, kind))
+            told.append(found.astype(array.dtype))
+        return json.loads(text.astype("uint8").tobytes()), told
+
+    @contextlib.contextmanager
+    def folder(self, output):
+        """Where this worker works: the chief beside the output, the others in a folder of their
+        own that goes with them."""
+        if self.index == 0:
+            with working_folder(output) as work:
+                yield work
+        else:
+            with tempfile.TemporaryDirectory() as work:
+                yield Path(work)
+
+
+def join_workers():
+    """Meet the other workers that TF_CONFIG names; one alone, or none, is no matter of it.
+
+    Raises:
+        InputError: TF_CONFIG is not what TensorFlow's guides describe.
+    """
+    index, addresses = place_among(os.environ.get("TF_CONFIG", ""))
+    if len(addresses) < 2:
+        return Workers()
+    print(
+        f"worker {index} of {len(addresses)}, at {addresses[index]}; waiting for the others",
+        flush=True,
+    )
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # TensorFlow's waiting hears no other
+    strategy = start_tensorflow(several=True)
+    signal.signal(signal.SIGINT, handler)
+    if index:  # the chief tells what goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Workers(index, len(addresses), strategy)
+
+
+def place_among(text):
+    """TF_CONFIG -> (this worker's number, addresses of all, the chief's first)."""
+    if not text.strip():
+        return 0, []
+    example = (
+        '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+    wrong = f"; write it as {example}, with this worker's own index, or unset it."
+    try:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        jobs = {job: list(cluster[job]) for job in ("chief", "worker") if job in cluster}
+        addresses = [address for job in jobs.values() for address in job]
+        if cluster and (len(jobs) < len(cluster) or not all(map(is_address, addresses))):
+            raise ValueError
+        if len(set(addresses)) < len(addresses):
+            raise InputError(f"TF_CONFIG: two workers have the same address{wrong}")
+        if len(addresses) < 2:
+            return 0, addresses
+        index = task["index"]
+        if type(index) is not int or not 0 <= index < len(jobs[task["type"]]):
+            raise InputError(f"TF_CONFIG: its task is none of the cluster{wrong}")
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise InputError(f"TF_CONFIG: it is not a cluster and a task in JSON{wrong}") from None
+    return addresses.index(jobs[task["type"]][index]), addresses
+
+
+def is_address(text):
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+
+
+def agree(workers, **parts):
+    """Raise InputError, on all workers, unless each part (JSON) is the same on all.
+
+    Files may lie elsewhere on each machine.
+    """
+    places = ("path", "set", "data", "validation_data", "test_data")
+
+    def without_places(value):
+        if isinstance(value, dict):
+            return {k: without_places(part) for k, part in value.items() if k not in places}
+        return [without_places(part) for part in value] if isinstance(value, list) else value
+
+    for name, part in parts.items():
+        text = json.dumps(without_places(json.loads(json.dumps(part))), sort_keys=True)
+        digests = np.zeros((workers.count, 8), "int32")
+        digests[workers.index] = np.frombuffer(hashlib.sha256(text.encode()).digest(), "int32")
+        digests = workers.sum(digests)
+        for other in np.flatnonzero((digests != digests[0]).any(axis=1)):
+            raise InputError(
+                f"worker {other} has other {name} than worker 0: start all workers with the same "
+                "options and the same files."
+            )
+
+
+def lost_worker(error):
+    """Whether TensorFlow gave up because it no longer reaches another worker."""
+    if "tensorflow" not in sys.modules:
+        return False
+    from tensorflow import errors
+
+    kinds = "Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "FailedPrecondition"
+    return isinstance(error, tuple(getattr(errors, f"{kind}Error") for kind in kinds))
+
+
+def local_strategy():
+    """All GPUs of this machine where there are several, else TensorFlow's default."""
+    import tensorflow as tf
+
+    several = len(tf.config.list_physical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def replicas_here(strategy, workers):
+    """(replicas in all, the slice of those that are this worker's): a replica is a device."""
+    replicas = strategy.num_replicas_in_sync
+    here = replicas // workers.count
+    return replicas, slice(workers.index * here, (workers.index + 1) * here)
+
+
+def whole_shares(batch_size, rows, strategy):
+    """The batch size, or as many rows less as make the replicas' shares equal."""
+    replicas = strategy.num_replicas_in_sync
+    if rows < replicas:
+        raise InputError(f"TF_CONFIG: {rows} training rows are too few for {replicas} devices.")
+    batch = min(batch_size, rows)
+    return max(batch - batch % replicas, replicas)
+
+
+def spread_seeds(learner, strategy):
+    """Let each replica draw dropout of its own; the first one's seeds stay."""
+    import tensorflow as tf
+
+    generators = [
+        layer.seed_generator for layer in learner.layers if hasattr(layer, "seed_generator")
+    ]
+
+    @tf.function
+    def spread():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        for generator in generators:
+            generator.state.assign(generator.state + tf.cast([replica, 0], generator.state.dtype))
+
+    if generators and strategy.num_replicas_in_sync > 1:
+        strategy.run(spread)
 
 
 # Evaluation
@@ -829,8 +1116,12 @@ def parse():
     return options
 
 
-def start_tensorflow():
-    """Import TensorFlow, which takes seconds, without the lines that it writes at its start."""
+def start_tensorflow(several=False):
+    """Import TensorFlow, which takes seconds, without the lines that it writes at its start.
+
+    Returns:
+        the strategy that joins several workers, once they are all there; else None
+    """
     sys.stderr.flush()
     screen = os.dup(2)
     with open(os.devnull, "w") as nowhere:
@@ -838,21 +1129,23 @@ def start_tensorflow():
     try:
         import tensorflow as tf
 
-        tf.zeros(1)
         tf.get_logger().setLevel("ERROR")
+        strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else None
+        tf.zeros(1)
     finally:
         os.dup2(screen, 2)
         os.close(screen)
     warnings.filterwarnings("ignore", module=r"keras\.")  # about names of columns, for one
+    return strategy
 
 
-def fail(reason):
+def fail(reason, status=2):
     """End the script with one sentence, however long the names in it are."""
     reason = one_line(str(reason))
     if len(reason) > 2000:
         reason = f"{reason[:1000]} ... {reason[-300:]}"
     print(f"{Path(sys.argv[0]).name}: error: {reason}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def run(main):
@@ -878,6 +1171,14 @@ def run(main):
         if error.errno is None:
             raise
         fail(f"{error.filename or 'a file'}: {error.strerror}; the previous output is as it was.")
+    except Exception as error:
+        if not lost_worker(error):
+            raise
+        fail(
+            "another worker has ended or is out of reach; see what it says, then start all of "
+            "them again, with --resume to go on after the last completed epoch.",
+            status=1,
+        )
 
 
 if __name__ == "__main__":

@@ -172,14 +172,12 @@ def test_a_loss_that_is_no_number_ends_the_run(pair):
 def test_the_last_good_epoch_before_such_a_loss_is_kept(pair):
     poison = (
         "import keras\n"
-        "fit = keras.Model.fit\n"
-        "class Poison(keras.callbacks.Callback):\n"
+        "class Poisoned(keras.callbacks.CallbackList):\n"
         "    def on_epoch_begin(self, epoch, logs=None):\n"
+        "        super().on_epoch_begin(epoch, logs)\n"
         "        if epoch == 2:\n"
-        "            self.model.trainable_variables[-1].assign([float('nan')])\n"
-        "def poisoned(self, *arguments, callbacks, **keywords):\n"
-        "    return fit(self, *arguments, callbacks=[*callbacks, Poison()], **keywords)\n"
-        "keras.Model.fit = poisoned\n"
+        "            self.callbacks[0].model.trainable_variables[-1].assign([float('nan')])\n"
+        "keras.callbacks.CallbackList = Poisoned\n"
     )
     result = succeeded(pair.run(FIRST, 1, "--epochs", 6, before=poison))
     assert "no longer a number; epoch 2 is kept" in result.stdout
