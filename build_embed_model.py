@@ -13,6 +13,7 @@ saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs 
 
 import argparse
 import json
+import os
 import tempfile
 import time
 import warnings
@@ -641,6 +642,8 @@ def show_matches(dataset, chosen, sets):
 
 def predict_rows(options):
     """Write predictions for rows without a target, in input order, beside the model."""
+    if os.environ.get("TF_CONFIG"):
+        show_note("--predict does not need TF_CONFIG: it runs on this machine alone.")
     folder = (options.embeddings or [last_saved("*/embed_model/embeddings.json")])[0]
     folder = folder / "embed_model" if (folder / "embed_model").is_dir() else folder
     manifest, _ = read_set(folder)

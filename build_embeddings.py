@@ -593,7 +593,9 @@ def lazy_adam(learning_rate, rates):
     Keras's Adam turns an embedding's sparse gradient into an update of the whole table
     (keras-team/keras issue 19992). In tables of more than 4,096 rows this one updates only the
     rows of the batch, and their moments; these stand still while no batch has the row, and for
-    rows in every batch it is the same as Adam. All else is updated by one fused kernel.
+    rows in every batch it is the same as Adam. All else is updated by one fused kernel. What
+    several devices or workers exchange is as much: the gradients of those rows, and all others in
+    one piece.
 
     Args:
         rates: list of float, the share of the learning rate that each trainable variable gets.
@@ -601,7 +603,15 @@ def lazy_adam(learning_rate, rates):
     import keras
     import tensorflow as tf
 
+    def small_as_dense(gradient, variable):
+        if not isinstance(gradient, tf.IndexedSlices) or variable.shape[0] > 4096:
+            return gradient
+        return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
+
     class LazyAdam(keras.optimizers.Adam):
+        def apply(self, gradients, variables):
+            super().apply(list(map(small_as_dense, gradients, variables)), variables)
+
         def update_step(self, gradient, variable, learning_rate):
             index = self._get_variable_index(variable)
             momentum, velocity = self._momentums[index].value, self._velocities[index].value
@@ -609,20 +619,16 @@ def lazy_adam(learning_rate, rates):
             step = tf.cast(self.iterations + 1, "float32")
             rate = tf.cast(learning_rate, "float32") * rates[index]
             if isinstance(gradient, tf.IndexedSlices):
-                if variable.shape[0] > 4096:
-                    rows, position = tf.unique(gradient.indices)
-                    g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
-                    m = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * g
-                    v = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(g)
-                    rate *= tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-                    change = rate * m / (tf.sqrt(v) + self.epsilon)
-                    momentum.scatter_update(tf.IndexedSlices(m, rows))
-                    velocity.scatter_update(tf.IndexedSlices(v, rows))
-                    variable.scatter_sub(tf.IndexedSlices(change, rows))
-                    return
-                gradient = tf.math.unsorted_segment_sum(
-                    gradient.values, gradient.indices, variable.shape[0]
-                )
+                rows, position = tf.unique(gradient.indices)
+                g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+                m = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * g
+                v = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(g)
+                rate *= tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+                change = rate * m / (tf.sqrt(v) + self.epsilon)
+                momentum.scatter_update(tf.IndexedSlices(m, rows))
+                velocity.scatter_update(tf.IndexedSlices(v, rows))
+                variable.scatter_sub(tf.IndexedSlices(change, rows))
+                return
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
                 m=momentum.handle,
