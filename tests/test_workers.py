@@ -13,12 +13,17 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, arrays, call, make_table, read_json, refused, succeeded, tree, write
 
+import build_embeddings
+from data.dataset import read_dataset, settings_of
+
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 
-# A script as it is, that also leaves a digest of the weights which each training ends with.
+# A script as it is, that also leaves a digest of the weights which each training ends with, and
+# the seeds of its dropout.
 PROGRAM = f"""
 import hashlib, importlib, os, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -31,6 +36,13 @@ def train(model, *arguments, **keywords):
         print(digest.hexdigest(), file=file)
     return history
 build_embeddings.train = train
+spread = build_embeddings.spread_seeds
+def spread_seeds(learner, strategy):
+    spread(learner, strategy)
+    seeds = [g.seed_generator.state.numpy()[0] for g in learner.layers if g.name[:7] == "dropout"]
+    with open(os.environ["DIGESTS"] + ".seeds", "w") as file:
+        print(*seeds, file=file)
+build_embeddings.spread_seeds = spread_seeds
 script = sys.argv[1]
 sys.argv = sys.argv[1:]
 build_embeddings.run(importlib.import_module(script.removesuffix(".py")).main)
@@ -83,6 +95,8 @@ def together(folder, *commands, **where):
         assert f"worker {i} of {len(commands)}" in head
         assert bool(others) == (i == 0)  # the chief tells what goes on
     digests = [(folder / f"{i}").read_text().split() for i in range(len(commands))]
+    seeds = [(folder / f"{i}.seeds").read_text() for i in range(len(commands))]
+    assert len(set(seeds)) == len(commands)  # dropout is drawn by each for itself
     assert digests[0] and all(found == digests[0] for found in digests)
     return digests[0], results
 
@@ -109,13 +123,35 @@ def test_two_workers_learn_what_one_learns(sales):
     one = call(FIRST, *sales.options, "--output", sales.folder / "one")
     assert succeeded(one).stdout.count("\n") > 5
     metrics = [read_json(sales.folder / name / "metrics.json")["test"] for name in ("one", "two")]
-    assert metrics[0]["rmse"] != metrics[1]["rmse"]  # dropout is drawn by each for itself
     assert metrics[0]["rmse"] == pytest.approx(metrics[1]["rmse"], rel=0.03)
+    history = [pd.read_csv(sales.folder / name / "history.csv") for name in ("one", "two")]
+    for name in ("loss", "val_loss"):
+        assert history[0][name].to_list() == pytest.approx(history[1][name].to_list(), rel=0.03)
     vectors = [arrays(sales.folder / name) for name in ("one", "two")]
     assert len(vectors[0]["customer"]) > 4096
     for column, vector in vectors[0].items():
         close = np.corrcoef(vector.ravel(), vectors[1][column].ravel())[0, 1]
         assert close > 0.8, (column, close)
+
+
+def test_the_shares_of_the_replicas_make_up_the_batch_of_one(sales, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", *map(str, sales.options)])
+    options = build_embeddings.parse()
+    dataset = read_dataset(settings_of(options), sales.folder / "cache")
+    recipe = build_embeddings.recipe_for(dataset, options)
+    model = build_embeddings.build_model(dataset.encoding, recipe)
+
+    def first_batches(count, *share):
+        rows = dataset.split["train"]
+        data = build_embeddings.batches(dataset, rows, model, recipe, 0, share=share)
+        return [(x["codes"].numpy(), y.numpy()) for x, y in data.take(count)]
+
+    whole, one = first_batches(70, 1, slice(0, 1)), first_batches(70, 3, slice(0, 1))
+    two = first_batches(140, 3, slice(1, 3))  # a worker with two devices
+    for i, batch in enumerate(whole):
+        for part in (0, 1):
+            shares = [one[i][part], two[2 * i][part], two[2 * i + 1][part]]
+            assert (np.concatenate(shares) == batch[part]).all()
 
 
 def test_the_workers_learn_the_final_model_and_three_can_too(sales):
@@ -224,7 +260,7 @@ build_embeddings.train = train
         [sys.executable, "-c", code, *map(str, command)], capture_output=True, encoding="utf-8",
         env={**os.environ, "DIGESTS": str(sales.folder / "devices.txt")}, check=False, timeout=300,
     )  # fmt: skip
-    succeeded(result)
+    assert result.returncode == 0, result.stderr
     rmse = [
         read_json(sales.folder / name / "metrics.json")["test"]["rmse"]
         for name in ("devices", "two")

@@ -69,10 +69,10 @@ def measure(batch, options, table, work):
     counts, speeds, sent = (1, options.workers), {1: [], options.workers: []}, []
     for _ in range(options.repeats):
         for count in counts:
-            few = train(count, 2, batch, table, work)
             more = train(count, 2 + options.epochs, batch, table, work)
             speeds[count].append(more["rows"] / more["seconds"])
             if count > 1:
+                few = train(count, 2, batch, table, work)
                 steps = (more["epochs"] - few["epochs"]) * (more["rows"] // batch)
                 sent.append((more["bytes"] - few["bytes"]) / steps / count)
     alone = np.median(speeds[1])
