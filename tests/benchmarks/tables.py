@@ -51,7 +51,7 @@ from data.manifest import saved_settings
 
 OURS = ("embeddings alone", "fine-tuned", "frozen", "scratch", "scratch, same time")
 PEERS = ("lightgbm", "catboost", "histgb", "linear")
-SHORT = 4_000  # rows of a table with --short
+SHORT = 2_000  # rows of a table with --short
 
 
 def main():
