@@ -187,14 +187,14 @@ def step(model, dataset, recipe, optimizer=None, xla=False):
     target = tf.constant(dataset.target[rows].astype("float32").reshape((*shape, 1)))
 
     @tf.function(jit_compile=xla)
-    def one(i):
-        batch = {name: array[i] for name, array in inputs.items()}
-        return model.train_step((batch, target[i]))["loss"]
+    def one(batch, target):
+        return model.train_step((batch, target))["loss"]
 
     @tf.function
     def run(steps):
         for i in tf.range(steps):
-            one(i % BATCHES)
+            batch = i % BATCHES
+            one({name: array[batch] for name, array in inputs.items()}, target[batch])
 
     return run
 
