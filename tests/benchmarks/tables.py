@@ -259,6 +259,8 @@ def summary(lines, options):
         about = part.iloc[0]
         error = part.pivot(index="seed", columns="model", values=about.metric)
         ours, scratch = error["fine-tuned"], error["scratch, same time"]
+        took = part.pivot(index="seed", columns="model", values="seconds")
+        times = took["scratch, same time"] / took["fine-tuned"]
         best = min(options.peers, key=lambda model: error[model].median(), default=None)
         ratios.append(
             {
@@ -270,6 +272,7 @@ def summary(lines, options):
                 "final model / best peer": middle(ours / error[best], "{:.3f}") if best else "",
                 "best peer": best or "",
                 "final model / scratch, same time": middle(ours / scratch, "{:.3f}"),
+                "time of scratch / of the pair": middle(times, "{:.2f}"),
             }
         )
         models = [*OURS, *options.peers, "baseline"]
