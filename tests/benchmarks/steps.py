@@ -1,7 +1,7 @@
 """What a training step costs: beside its matrix products, in bfloat16, under XLA, in large tables.
 
-    python tests/benchmarks/steps.py             # some ten minutes, and 16 GB for the last line
-    python tests/benchmarks/steps.py --short     # three minutes: up to 100,000 categories
+    python tests/benchmarks/steps.py             # 18 GB of free memory for the last line
+    python tests/benchmarks/steps.py --short     # up to 100,000 categories
 
 The first table: both scripts' networks on columns of Rossmann's cardinalities, batches of 512. The
 bare products are those that a step cannot do without: for each dense layer one forward and two
@@ -14,8 +14,9 @@ The third: one categorical column of more and more categories (vectors of 50), a
 units, batches of 1,024 rows; our lazy Adam, Keras's Adam, and the loop on a table that has at least
 a row for each category.
 
-Each figure is the median of repetitions; what is compared takes turns. So ratios hold on another
-machine, milliseconds do not. Writes steps.md.
+Each figure is the median of repetitions. Steps, products and modes take turns, so that a machine's
+moods hit all of them; the loop, and each number of categories, runs by itself: measure on a machine
+that does nothing else. Milliseconds are this machine's, only ratios say more. Writes steps.md.
 """
 
 import argparse
