@@ -1,0 +1,112 @@
+"""The optimizer: the same steps as Keras's Adam, for less."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from build_embeddings import lazy_adam
+
+LARGE, SMALL = 5_000, 60  # categories: above 4,096 only the rows of a batch are updated
+TOUCHED = [3, 17, 17, 42, 17]  # rows of a batch; one row comes three times
+
+
+def gradients(categories, steps=5, rows=TOUCHED):
+    """What an embedding passes back: a gradient for each lookup, float32 [len(rows), 4]."""
+    random = np.random.default_rng(1)
+    for _ in range(steps):
+        values = random.normal(size=(len(rows), 4)).astype("float32")
+        yield tf.IndexedSlices(values, tf.constant(rows), tf.constant([categories, 4]))
+
+
+def train(optimizer, start, gradients, dense=False):
+    """The weights after a step with each gradient, and the optimizer's variables of that shape."""
+    variable = keras.Variable(start, name="embeddings")
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply([tf.convert_to_tensor(gradient) if dense else gradient], [variable])
+    moments = [v.numpy() for v in optimizer.variables if v.shape == variable.shape]
+    assert len(moments) == 2
+    return variable.numpy(), moments
+
+
+def start(categories):
+    return np.random.default_rng(0).normal(size=(categories, 4)).astype("float32")
+
+
+def keras_adam(like, rate=0.01):
+    return keras.optimizers.Adam(rate, beta_1=like.beta_1, beta_2=like.beta_2, epsilon=like.epsilon)
+
+
+@pytest.mark.parametrize("categories", [LARGE, SMALL])
+def test_rows_of_every_batch_move_as_with_kerass_adam(categories):
+    """Gradients of a row that comes more than once in a batch add up."""
+    lazy = lazy_adam(0.01, [1.0])
+    found, moments = train(lazy, start(categories), gradients(categories))
+    wanted, expected = train(keras_adam(lazy), start(categories), gradients(categories), True)
+    rows = np.unique(TOUCHED)
+    assert np.abs(wanted - start(categories))[rows].min() > 1e-3
+    np.testing.assert_allclose(found[rows], wanted[rows], rtol=1e-5, atol=1e-6)
+    for one, other in zip(moments, expected, strict=True):
+        np.testing.assert_allclose(one[rows], other[rows], rtol=1e-5, atol=1e-7)
+
+
+def test_tiny_gradients_move_as_with_kerass_adam():
+    """Here epsilon matters, and where it stands in the formula."""
+    lazy = lazy_adam(0.01, [1.0])
+    tiny = [tf.IndexedSlices(g.values * 1e-7, g.indices, g.dense_shape) for g in gradients(LARGE)]
+    found, _ = train(lazy, np.zeros((LARGE, 4), "float32"), tiny)
+    wanted, _ = train(keras_adam(lazy), np.zeros((LARGE, 4), "float32"), tiny, True)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+def test_in_a_large_table_other_rows_and_their_moments_stay_to_the_bit():
+    begun = start(LARGE)
+    other = np.setdiff1d(np.arange(LARGE), TOUCHED)
+    found, moments = train(lazy_adam(0.01, [1.0]), begun, gradients(LARGE))
+    np.testing.assert_array_equal(found[other], begun[other])
+    assert all((moment[other] == 0).all() for moment in moments)
+
+    # A row that was in a batch stands still while no batch has it: no momentum moves it on.
+    first, then = list(gradients(LARGE, steps=1)), list(gradients(LARGE, steps=3, rows=[9]))
+    once, kept = train(lazy_adam(0.01, [1.0]), begun, first)
+    later, moments = train(lazy_adam(0.01, [1.0]), begun, first + then)
+    rows = np.unique(TOUCHED)
+    assert (once[rows] != begun[rows]).all() and all((moment[rows] != 0).all() for moment in kept)
+    for before, after in ((once, later), *zip(kept, moments, strict=True)):
+        np.testing.assert_array_equal(after[rows], before[rows])
+
+
+def test_in_a_small_table_all_rows_move_as_with_kerass_adam():
+    """There a row goes on by its momentum while no batch has it."""
+    batches = [*gradients(SMALL, steps=2), *gradients(SMALL, steps=3, rows=[9, 9])]
+    lazy = lazy_adam(0.01, [1.0])
+    found, moments = train(lazy, start(SMALL), batches)
+    wanted, expected = train(keras_adam(lazy), start(SMALL), batches, True)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    for one, other in zip(moments, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("categories", [LARGE, SMALL])
+def test_a_share_of_the_rate_is_a_share_of_the_change(categories):
+    begun = np.zeros((categories, 4), "float32")
+    whole, _ = train(lazy_adam(0.01, [1.0]), begun, gradients(categories))
+    part, _ = train(lazy_adam(0.01, [0.3]), begun, gradients(categories))
+    assert np.abs(whole).max() > 1e-3
+    np.testing.assert_allclose(part, 0.3 * whole, rtol=1e-4, atol=1e-8)
+
+
+def test_each_variable_has_its_own_rate_and_layers_move_as_with_kerass_adam():
+    random = np.random.default_rng(2)
+    changes = random.normal(size=(4, 2, 3, 2)).astype("float32")
+    lazy = lazy_adam(0.01, [1.0, 0.5])
+    ours = [keras.Variable(np.ones((3, 2), "float32")) for _ in range(2)]
+    theirs = [keras.Variable(np.ones((3, 2), "float32")) for _ in range(2)]
+    adams = [keras_adam(lazy, rate) for rate in (0.01, 0.005)]
+    for pair in changes:
+        lazy.apply([tf.constant(change) for change in pair], ours)
+        for adam, change, variable in zip(adams, pair, theirs, strict=True):
+            adam.apply([tf.constant(change)], [variable])
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our.numpy(), their.numpy(), rtol=1e-5)
