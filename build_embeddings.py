@@ -29,6 +29,7 @@ import pandas as pd
 from data import InputError, one_line
 from data.checkpoint import Checkpoint
 from data.dataset import read_dataset, settings_of
+from data.disk import blocks_of, keep_on_disk
 from data.encoding import MISSING, RESERVED, UNSEEN
 from data.manifest import describe
 from data.neighbours import telling_lines, write_neighbours, write_projector
@@ -37,12 +38,14 @@ from data.progress import Progress
 from data.reading import table_name
 from data.report import write_errors, write_report
 from data.saving import file_names, load_embeddings, publish, seal, working_folder, write_vectors
+from data.shuffling import regrouped, shuffled
 from data.table import DATE_PARTS
 
 __all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "train"]  # noqa: F822
 
 HERE = Path(__file__).resolve().parent
 SAVED = HERE / "saved_embeddings"
+ROWS_AT_ONCE = 1 << 15  # between disk and network
 COPIED_EACH_TIME = 2_000_000  # weights, when the average takes in a block of steps
 SHIPPED = {"data": [str(HERE / "data/campaigns/campaigns.csv.gz")], "target": "profit"}
 
@@ -243,7 +246,11 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
     rows = dataset.split["train"]
     validation = fixed_batches(dataset, dataset.split["validation"], model)
     if last_fit:
-        rows, validation = np.union1d(rows, dataset.split["validation"]), None
+        parts = (dataset.split[part] for part in ("train", "validation"))
+        rows = keep_on_disk(
+            itertools.chain.from_iterable(map(blocks_of, parts)), dataset.table.folder
+        )
+        validation = None
     steps = max(1, len(rows) // recipe.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 25,
@@ -388,8 +395,8 @@ def state_of(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64):
-    """Training batches without end, shuffled anew each epoch.
+def batches(dataset, rows, model, recipe, seed, first_epoch=0):
+    """Training batches without end, shuffled anew each epoch, by seed and epoch alone.
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
@@ -401,26 +408,27 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64):
     import tensorflow as tf
 
     batch = min(recipe.batch_size, len(rows))
-    steps = len(rows) // batch
     unseen = [1 / (1 + np.maximum(v.rows, 1)) for v in dataset.encoding.vocabularies]
     for chance in unseen:
         chance[:RESERVED] = 0
+    dtype = record_type(dataset, model)
+    at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
     def blocks():
         for epoch in itertools.count(first_epoch):
             random = np.random.default_rng([seed, epoch])
-            order = random.permutation(rows)
-            for start in range(0, steps, block):
-                chosen = order[start * batch : min(start + block, steps) * batch]
-                codes = dataset.rows.codes(chosen)
+            order = shuffled(
+                records(dataset, rows, model, dtype), len(rows), dtype, random, dataset.table.folder
+            )
+            for part in regrouped(order, at_once):
+                part = part[: len(part) // batch * batch]  # the last batch of all may be short
+                arrays = {name: np.ascontiguousarray(part[name]) for name in dtype.names}
+                codes = arrays["codes"]
                 for j, chance in enumerate(unseen):
-                    replaced = random.random(len(chosen), "float32") < chance[codes[:, j]]
+                    replaced = random.random(len(part), "float32") < chance[codes[:, j]]
                     codes[replaced, j] = UNSEEN
-                inputs, target = model_arrays(dataset, chosen, model, codes)
-                yield (
-                    {name: a.reshape(-1, batch, a.shape[1]) for name, a in inputs.items()},
-                    target.reshape(-1, batch, 1, 1),
-                )
+                target = arrays.pop("target").reshape(-1, batch, 1, 1)
+                yield {name: a.reshape(-1, batch, a.shape[1]) for name, a in arrays.items()}, target
 
     data = tf.data.Dataset.from_generator(
         blocks, output_signature=signature(dataset, model, (None, batch))
@@ -428,13 +436,38 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64):
     return data.unbatch().prefetch(8)
 
 
-def fixed_batches(dataset, rows, model, batch=8192):
+def record_type(dataset, model):
+    """What a training row holds, as a structured dtype: "codes", "numbers" if used, "target"."""
+    inputs, target = model_arrays(dataset, np.arange(1), model)
+    fields = {**inputs, "target": target[:, 0, 0]}
+    return np.dtype([(name, array.dtype, array.shape[1:]) for name, array in fields.items()])
+
+
+def records(dataset, rows, model, dtype):
+    """The encoded rows in order, as arrays of records."""
+    progress, done = Progress("shuffling"), 0
+    for chosen in blocks_of(rows, 2 * ROWS_AT_ONCE):
+        inputs, target = model_arrays(dataset, chosen, model)
+        block = np.empty(len(chosen), dtype)
+        for name, array in inputs.items():
+            block[name] = array
+        block["target"] = target[:, 0, 0]
+        yield block
+        done += len(chosen)
+        progress(done, done / len(rows))
+    progress.done()
+
+
+def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
     """Each row once, in order: for validation and prediction."""
     import tensorflow as tf
 
     def blocks():
+        progress = Progress(label)
         for start in range(0, len(rows), batch):
             yield model_arrays(dataset, rows[start : start + batch], model)
+            progress(start, start / len(rows))
+        progress.done()
 
     data = tf.data.Dataset.from_generator(
         blocks, output_signature=signature(dataset, model, (None,))
@@ -575,10 +608,7 @@ def to_predictions(outputs, target):
 
 def featureless(dataset, rows):
     """What a baseline without features predicts for some rows: the training mean, or shares."""
-    target, train = dataset.encoding.target, dataset.target[dataset.split["train"]]
-    if target.task == "regression":
-        return np.full(rows, train.mean())
-    return np.tile(np.bincount(train, minlength=len(target.classes)) / len(train), (rows, 1))
+    return np.broadcast_to(dataset.prior, (rows, *np.shape(dataset.prior)))
 
 
 def score(target, actual, predicted):
@@ -673,13 +703,29 @@ def write_results(folder, dataset, history, metrics, predicted, manifest):
     history.to_csv(folder / "history.csv", index=False)
     text = json.dumps(metrics, indent=2, allow_nan=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    test = dataset.split["test"]
-    table = prediction_table(dataset.table.source_rows(test), predicted, dataset.encoding.target)
-    table.insert(1, "actual", dataset.encoding.target.label(dataset.target[test]))
-    table.to_csv(folder / "test_predictions.csv", index=False)
-    codes = dataset.rows.codes(test)
-    columns = {v.column: codes[:, j] for j, v in enumerate(dataset.encoding.vocabularies)}
-    write_errors(folder, manifest, columns, dataset.target[test], predicted)
+    test, target = dataset.split["test"], dataset.encoding.target
+    progress, done = Progress("writing predictions"), 0
+    with open(folder / "test_predictions.csv", "w", encoding="utf-8", newline="") as file:
+        for rows in blocks_of(test, ROWS_AT_ONCE):
+            table = prediction_table(
+                dataset.table.source_rows(rows), predicted[done : done + len(rows)], target
+            )
+            table.insert(1, "actual", target.label(dataset.target[rows]))
+            table.to_csv(file, index=False, header=done == 0)
+            done += len(rows)
+            progress(done, done / len(test))
+    progress.done()
+    write_errors(folder, manifest, error_blocks(dataset, predicted))
+
+
+def error_blocks(dataset, predicted):
+    """(embedding rows [rows, columns], target, predictions) of the test rows, by blocks."""
+    progress, done = Progress("finding errors"), 0
+    for rows in blocks_of(dataset.split["test"], 4 * ROWS_AT_ONCE):
+        yield dataset.rows.codes(rows), dataset.target[rows], predicted[done : done + len(rows)]
+        done += len(rows)
+        progress(done, done / len(predicted))
+    progress.done()
 
 
 def prediction_table(rows, predicted, target):

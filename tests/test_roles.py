@@ -232,7 +232,7 @@ def test_wild_numbers_reach_the_network_finite(tmp_path, column):
 def test_targets_of_any_size_come_back(tmp_path, target):
     frame = pd.DataFrame({"c": ["a", "b"] * 30, "y": target})
     dataset = read(tmp_path, frame, split_by=None, task="regression")
-    encoded = dataset.encoding.target.encode(dataset.target)
+    encoded = dataset.encoding.target.encode(dataset.target[:])
     assert np.isfinite(encoded).all() and np.abs(encoded).max() < 1e4
     back = dataset.encoding.target.decode(encoded)
     np.testing.assert_allclose(back, target, rtol=1e-4, atol=1e-6 * np.ptp(target) + 5e-324 * 99)
