@@ -7,6 +7,7 @@ process's memory, and picking single rows out of one maps 64 KB for each.
 import itertools
 import tempfile
 import threading
+import weakref
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class DiskArray:
         self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         self._at_once = max(1, READ_AT_ONCE // max(self._row_bytes, 1))
         self._lock = threading.Lock()
+        weakref.finalize(self, file.close)
 
     def __len__(self):
         return self.shape[0]
