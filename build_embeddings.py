@@ -14,6 +14,7 @@ https://arxiv.org/abs/1604.06737.
 """
 
 import argparse
+import errno
 import itertools
 import json
 import os
@@ -252,6 +253,8 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
         )
         validation = None
     steps = max(1, len(rows) // recipe.batch_size)
+    together = steps_together(steps)
+    steps -= steps % together
     schedule = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 25,
         decay_steps=1,
@@ -264,7 +267,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
     model.compile(
         optimizer=lazy_adam(schedule, rates),
         loss=loss_of(dataset.encoding.target),
-        steps_per_execution=max(1, min(32, steps // 8)),
+        steps_per_execution=together,
         jit_compile=False,  # XLA takes ten times as long on a CPU
     )
     model.optimizer.build(model.trainable_variables)
@@ -283,6 +286,13 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None):
         )
     model.set_weights(log.best)
     return pd.DataFrame(log.history)
+
+
+def steps_together(steps):
+    """How many steps TensorFlow does at a time: up to 32, of which an epoch is a multiple, but for
+    a step or two that are left out."""
+    most = max(1, min(32, steps // 8))
+    return min(range(most, most // 2, -1), key=lambda together: steps % together)
 
 
 def epoch_log(recipe, steps, checkpoint, label):
@@ -396,7 +406,7 @@ def state_of(model):
 
 
 def batches(dataset, rows, model, recipe, seed, first_epoch=0):
-    """Training batches without end, shuffled anew each epoch, by seed and epoch alone.
+    """The training batches of all epochs, shuffled anew for each, by seed and epoch alone.
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
@@ -415,13 +425,15 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0):
     at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
     def blocks():
-        for epoch in itertools.count(first_epoch):
+        for epoch in range(first_epoch, recipe.epochs):
             random = np.random.default_rng([seed, epoch])
             order = shuffled(
                 records(dataset, rows, model, dtype), len(rows), dtype, random, dataset.table.folder
             )
             for part in regrouped(order, at_once):
                 part = part[: len(part) // batch * batch]  # the last batch of all may be short
+                if not len(part):
+                    break
                 arrays = {name: np.ascontiguousarray(part[name]) for name in dtype.names}
                 codes = arrays["codes"]
                 for j, chance in enumerate(unseen):
@@ -920,8 +932,12 @@ def run(main):
         sys.exit(1)
     except MemoryError:
         fail("out of memory; give fewer rows or columns, or a smaller --batch-size.")
-    except OSError as error:
-        if error.errno is None:
+    except Exception as error:
+        # TensorFlow and HDF5 make errors of their own of a full disk; their text tells.
+        if os.strerror(errno.ENOSPC) in str(error):
+            fail("the disk is full: free some space or give an --output on another disk; "
+                 "the previous output is as it was.")  # fmt: skip
+        if not isinstance(error, OSError) or error.errno is None:
             raise
         fail(f"{error.filename or 'a file'}: {error.strerror}; the previous output is as it was.")
 

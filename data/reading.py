@@ -29,9 +29,10 @@ import numpy as np
 import pandas as pd
 
 from data import InputError
+from data.progress import Progress
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
-CHUNK_ROWS, CHUNK_VALUES = 250_000, 10_000_000
+CHUNK_ROWS, CHUNK_VALUES = 500_000, 10_000_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
 HEAD_BYTES = 1 << 18
 csv.field_size_limit(1 << 30)  # free text longer than 128 KB is no error
@@ -129,8 +130,14 @@ def fingerprint(files):
 
 @functools.cache
 def _sha256(name, *stamp):
+    digest, done, progress = hashlib.sha256(), 0, Progress(f"checking {Path(name).name}", "MB")
     with open(name, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 22):
+            digest.update(block)
+            done += len(block)
+            progress(done // 1_000_000, done / stamp[0])
+    progress.done()
+    return digest.hexdigest()
 
 
 def dialect(separator=None, encoding="utf-8"):
@@ -386,7 +393,7 @@ def to_categories(values, name="", column=""):
                 "out with --drop, or flatten it."
             ) from None
     if values.dtype == _text_type():
-        return pd.Categorical.from_codes(codes, uniques.astype(object))
+        return pd.Categorical.from_codes(codes, uniques.astype(object), validate=False)
     texts = [value if type(value) is str else as_text(value) for value in uniques]
     texts = pd.Index(texts, dtype=object)
     if not texts.is_unique:  # 1 and "1" in one column of objects

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(HERE))
+from data.disk import Column  # noqa: E402
+from data.encoding import Rows  # noqa: E402
+
 CATEGORIES = {
     "customer": 100_000, "product": 20_000, "city": 3000, "store": 500, "group": 40,
     "colour": 12, "member": 2,
@@ -34,6 +38,21 @@ ROLES = [
     "--numeric", "price", "distance", "stock",
 ]  # fmt: skip
 CHUNK = 500_000
+# A script with its epochs cut short: memory does not depend on the number of steps.
+RUN = """
+import runpy, sys
+steps = int(sys.argv[1])
+sys.argv = sys.argv[2:]
+if steps:
+    from build_embeddings import start_tensorflow
+    start_tensorflow()
+    import keras
+    fit = keras.Model.fit
+    def short(model, data, steps_per_epoch, **options):
+        return fit(model, data, steps_per_epoch=min(steps, steps_per_epoch), **options)
+    keras.Model.fit = short
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def main():
@@ -47,6 +66,10 @@ def main():
     parser.add_argument("--batch-size", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="end each epoch after so many (default: all rows)"
+    )
+    parser.add_argument("--skip-predict", action="store_true")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     CATEGORIES["customer"] = arguments.customers
@@ -108,6 +131,59 @@ def make_apart(path, rows, arguments):
 
 def speed(arguments, folder):
     """Rows a second: pandas alone and our encoding; training from disk and from memory."""
+    import build_embeddings as first
+    from data import shuffling
+    from data.dataset import read_dataset, settings_of
+
+    rows, table = arguments.rows[0], folder / "table.csv"
+    make_apart(table, rows, arguments)
+    sys.argv = ["build_embeddings.py", "--data", str(table), *ROLES]
+    sys.argv += ["--batch-size", str(arguments.batch_size), "--epochs", "2"]
+    options = first.parse()
+    settings = settings_of(options)
+    read_in_chunks(table)  # so that the file is in memory for all
+    took = {"pandas": [], "encoding": []}
+    for i in range(3):
+        started = time.monotonic()
+        read_in_chunks(table)
+        took["pandas"].append(time.monotonic() - started)
+        dataset = read_dataset(settings, folder / str(i))
+        took["encoding"].append(dataset.seconds["read"])
+    for what, seconds in took.items():
+        print(f"{what}: {rows / min(seconds):,.0f} rows/s, the best of {np.round(seconds, 2)} s")
+    print(f"encoding at {min(took['pandas']) / min(took['encoding']):.2f} of the speed of pandas")
+    first.start_tensorflow()
+    recipe = first.recipe_for(dataset, options)
+    memory = (1 << 62, in_memory(dataset))
+    kinds = {"disk": (shuffling.BUCKET_BYTES, dataset), "memory": memory}
+    trained = {kind: [] for kind in kinds}
+    for _ in range(3):
+        for kind, (shuffling.BUCKET_BYTES, source) in kinds.items():
+            model = first.build_model(source.encoding, recipe)
+            started = time.monotonic()
+            first.train(model, source, recipe)
+            seconds = time.monotonic() - started
+            trained[kind].append(recipe.epochs * len(source.split["train"]) / seconds)
+            print(f"training from {kind}: {trained[kind][-1]:,.0f} rows/s", flush=True)
+    shares = np.array(trained["disk"]) / trained["memory"]
+    print(f"training from disk at {np.median(shares):.2f} of the speed from memory: {shares}")
+
+
+def read_in_chunks(table):
+    for _ in pd.read_csv(table, chunksize=CHUNK):
+        pass
+
+
+def in_memory(dataset):
+    """The same dataset, of plain numpy arrays."""
+    table = replace(dataset.table, codes=dataset.table.codes[:], numbers=dataset.table.numbers[:])
+    target = Column(
+        table.codes if dataset.target.array is dataset.table.codes else table.numbers,
+        dataset.target.j,
+        dataset.target.lookup,
+    )
+    split = {part: rows[:] for part, rows in dataset.split.items()}
+    return replace(dataset, rows=Rows(table, dataset.encoding), target=target, split=split)
 
 
 def measure(rows, arguments, folder):
@@ -126,7 +202,9 @@ def measure(rows, arguments, folder):
     }  # fmt: skip
     lines = []
     for step, command in steps.items():
-        seconds, peak, phases = run([sys.executable, *command])
+        if step == "--predict" and arguments.skip_predict:
+            continue
+        seconds, peak, phases = run([sys.executable, "-c", RUN, arguments.steps, *command])
         lines.append(
             {"rows": rows, "step": step, "seconds": round(seconds), "peak_mb": round(peak)}
         )
@@ -135,8 +213,10 @@ def measure(rows, arguments, folder):
         if step in part:
             metrics = json.loads((part[step] / "metrics.json").read_text())
             history = pd.read_csv(part[step] / "history.csv")
-            trained = metrics["rows"]["train"] / history["seconds"].mean()
-            print(f"  seconds: {metrics['seconds']}; {trained:,.0f} rows/s in training")
+            if not arguments.steps:
+                trained = metrics["rows"]["train"] / history["seconds"].mean()
+                print(f"  {trained:,.0f} rows/s in training")
+            print(f"  seconds: {metrics['seconds']}")
     cache = sum(path.stat().st_size for path in folder.glob(f".set_{rows}/cache/**/*"))
     print(f"  cache: {cache / rows:.0f} bytes a row", flush=True)
     for path in (table, output, folder / f".set_{rows}"):
