@@ -311,7 +311,9 @@ def compare(dataset, saved, recipe, build, seed):
     """
     target, random = dataset.encoding.target, np.random.default_rng(seed)
     train, test = (
-        np.sort(random.choice(rows, most, replace=False)) if len(rows) > most else rows
+        rows[np.sort(random.choice(len(rows), most, replace=False, shuffle=False))]
+        if len(rows) > most
+        else rows[:]
         for rows, most in ((dataset.split["train"], 30_000), (dataset.split["test"], 10_000))
     )
     if len(train) < len(dataset.split["train"]):
@@ -591,9 +593,7 @@ def show_matches(dataset, chosen, sets):
             of its column.
     """
     lines, notes, used = [], [], {}
-    train = dataset.split["train"]
-    codes = dataset.rows.codes(train)
-    for j, vocabulary in enumerate(dataset.encoding.vocabularies):
+    for vocabulary in dataset.encoding.vocabularies:
         column = vocabulary.column
         if column not in chosen:
             lines.append({"column": column, "saved set": "none, learned here", "known": ""})
@@ -605,9 +605,8 @@ def show_matches(dataset, chosen, sets):
                 f"--use {names[0]}:{saved}={column}."
             )
         (name,) = names
-        present = codes[codes[:, j] != MISSING, j]  # missing values have a vector of their own
-        found = (present >= RESERVED) & (present < len(vectors))
-        known = float(found.mean()) if len(found) else 1.0
+        present = vocabulary.rows[UNSEEN:].sum()  # missing values have a vector of their own
+        known = vocabulary.rows[RESERVED : len(vectors)].sum() / present if present else 1.0
         if known == 0 and len(vectors) > RESERVED:  # one learned without any category stays
             raise InputError(
                 f"--data: the set '{name}' knows no category of '{column}'; name another column "
@@ -664,14 +663,14 @@ def predict_rows(options):
         raise InputError(f"--output {output}: {error.strerror}; name another file.") from None
     if output.is_dir():
         raise InputError(f"--output {output}: this is a folder; name the CSV file to write.")
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory(prefix=".", dir=output.parent) as work:
         keep_na = kept_na(settings["keep_na"], {v.column: v for v in encoding.vocabularies})
         table = read_table({"data": files}, features, Path(work), dialect=dialect, keep_na=keep_na)
         rows, target = Rows(table, encoding), encoding.target
         start_tensorflow()
         network = load_network(model_file, encoding)
         progress = Progress("predicting")
-        unfinished = output.with_name(f".{output.name}.part")
+        unfinished = Path(work) / "predictions.csv"
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
             for start in range(0, table.rows, PREDICTED_AT_ONCE):
                 chosen = np.arange(start, min(start + PREDICTED_AT_ONCE, table.rows))

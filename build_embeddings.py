@@ -15,6 +15,7 @@ https://arxiv.org/abs/1604.06737.
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
@@ -33,6 +34,7 @@ import pandas as pd
 from data import InputError, one_line
 from data.checkpoint import Checkpoint
 from data.dataset import read_dataset, settings_of
+from data.disk import blocks_of, keep_on_disk
 from data.encoding import MISSING, RESERVED, UNSEEN
 from data.manifest import describe
 from data.neighbours import telling_lines, write_neighbours, write_projector
@@ -41,12 +43,14 @@ from data.progress import Progress
 from data.reading import table_name
 from data.report import write_errors, write_report
 from data.saving import file_names, load_embeddings, publish, seal, working_folder, write_vectors
+from data.shuffling import regrouped, shuffled
 from data.table import DATE_PARTS
 
 __all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "train"]  # noqa: F822
 
 HERE = Path(__file__).resolve().parent
 SAVED = HERE / "saved_embeddings"
+ROWS_AT_ONCE = 1 << 15  # between disk and network
 COPIED_EACH_TIME = 2_000_000  # weights, when the average takes in a block of steps
 SHIPPED = {"data": [str(HERE / "data/campaigns/campaigns.csv.gz")], "target": "profit"}
 
@@ -267,7 +271,11 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
     strategy = workers.strategy or local_strategy()
     rows, validation = dataset.split["train"], dataset.split["validation"]
     if last_fit:
-        rows, validation = np.union1d(rows, validation), None
+        parts = (dataset.split[part] for part in ("train", "validation"))
+        rows = keep_on_disk(
+            itertools.chain.from_iterable(map(blocks_of, parts)), dataset.table.folder
+        )
+        validation = None
     recipe = replace(recipe, batch_size=whole_shares(recipe.batch_size, len(rows), strategy))
     steps = len(rows) // recipe.batch_size
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -487,8 +495,8 @@ def state_of(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64, share=(1, slice(None))):
-    """Training batches without end, shuffled anew each epoch.
+def batches(dataset, rows, model, recipe, seed, first_epoch=0, share=(1, slice(None))):
+    """The training batches of all epochs, shuffled anew for each, by seed and epoch alone.
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
@@ -504,28 +512,32 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64, share=(
 
     batch = min(recipe.batch_size, len(rows))
     replicas, here = share
-    steps = len(rows) // batch
     unseen = [1 / (1 + np.maximum(v.rows, 1)) for v in dataset.encoding.vocabularies]
     for chance in unseen:
         chance[:RESERVED] = 0
+    dtype = record_type(dataset, model)
+    at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
     def blocks():
-        for epoch in itertools.count(first_epoch):
+        for epoch in range(first_epoch, recipe.epochs):
             random = np.random.default_rng([seed, epoch])
-            order = random.permutation(rows)
-            for start in range(0, steps, block):
-                chosen = order[start * batch : min(start + block, steps) * batch]
-                mine = np.arange(len(chosen)).reshape(-1, replicas, batch // replicas)[:, here]
+            order = shuffled(
+                records(dataset, rows, model, dtype), len(rows), dtype, random, dataset.table.folder
+            )
+            for part in regrouped(order, at_once):
+                part = part[: len(part) // batch * batch]  # the last batch of all may be short
+                if not len(part):
+                    break
+                mine = np.arange(len(part)).reshape(-1, replicas, batch // replicas)[:, here]
                 mine = mine.ravel()
-                codes = dataset.rows.codes(chosen[mine])
+                arrays = {name: np.ascontiguousarray(part[name][mine]) for name in dtype.names}
+                codes = arrays["codes"]
                 for j, chance in enumerate(unseen):
-                    drawn = random.random(len(chosen), "float32")[mine]
+                    drawn = random.random(len(part), "float32")[mine]
                     codes[drawn < chance[codes[:, j]], j] = UNSEEN
-                inputs, target = model_arrays(dataset, chosen[mine], model, codes)
-                yield (
-                    {n: a.reshape(-1, batch // replicas, a.shape[1]) for n, a in inputs.items()},
-                    target.reshape(-1, batch // replicas, 1, 1),
-                )
+                shape = (-1, batch // replicas)
+                target = arrays.pop("target").reshape(*shape, 1, 1)
+                yield {n: a.reshape(*shape, a.shape[1]) for n, a in arrays.items()}, target
 
     data = tf.data.Dataset.from_generator(
         blocks, output_signature=signature(dataset, model, (None, batch // replicas))
@@ -535,13 +547,38 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, block=64, share=(
     ).prefetch(8)
 
 
-def fixed_batches(dataset, rows, model, batch=8192):
+def record_type(dataset, model):
+    """What a training row holds, as a structured dtype: "codes", "numbers" if used, "target"."""
+    inputs, target = model_arrays(dataset, np.arange(1), model)
+    fields = {**inputs, "target": target[:, 0, 0]}
+    return np.dtype([(name, array.dtype, array.shape[1:]) for name, array in fields.items()])
+
+
+def records(dataset, rows, model, dtype):
+    """The encoded rows in order, as arrays of records."""
+    progress, done = Progress("shuffling"), 0
+    for chosen in blocks_of(rows, 2 * ROWS_AT_ONCE):
+        inputs, target = model_arrays(dataset, chosen, model)
+        block = np.empty(len(chosen), dtype)
+        for name, array in inputs.items():
+            block[name] = array
+        block["target"] = target[:, 0, 0]
+        yield block
+        done += len(chosen)
+        progress(done, done / len(rows))
+    progress.done()
+
+
+def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
     """Each row once, in order: for validation and prediction."""
     import tensorflow as tf
 
     def blocks():
+        progress = Progress(label)
         for start in range(0, len(rows), batch):
             yield model_arrays(dataset, rows[start : start + batch], model)
+            progress(start, start / len(rows))
+        progress.done()
 
     data = tf.data.Dataset.from_generator(
         blocks, output_signature=signature(dataset, model, (None,))
@@ -868,10 +905,7 @@ def to_predictions(outputs, target):
 
 def featureless(dataset, rows):
     """What a baseline without features predicts for some rows: the training mean, or shares."""
-    target, train = dataset.encoding.target, dataset.target[dataset.split["train"]]
-    if target.task == "regression":
-        return np.full(rows, train.mean())
-    return np.tile(np.bincount(train, minlength=len(target.classes)) / len(train), (rows, 1))
+    return np.broadcast_to(dataset.prior, (rows, *np.shape(dataset.prior)))
 
 
 def score(target, actual, predicted):
@@ -966,13 +1000,29 @@ def write_results(folder, dataset, history, metrics, predicted, manifest):
     history.to_csv(folder / "history.csv", index=False)
     text = json.dumps(metrics, indent=2, allow_nan=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    test = dataset.split["test"]
-    table = prediction_table(dataset.table.source_rows(test), predicted, dataset.encoding.target)
-    table.insert(1, "actual", dataset.encoding.target.label(dataset.target[test]))
-    table.to_csv(folder / "test_predictions.csv", index=False)
-    codes = dataset.rows.codes(test)
-    columns = {v.column: codes[:, j] for j, v in enumerate(dataset.encoding.vocabularies)}
-    write_errors(folder, manifest, columns, dataset.target[test], predicted)
+    test, target = dataset.split["test"], dataset.encoding.target
+    progress, done = Progress("writing predictions"), 0
+    with open(folder / "test_predictions.csv", "w", encoding="utf-8", newline="") as file:
+        for rows in blocks_of(test, ROWS_AT_ONCE):
+            table = prediction_table(
+                dataset.table.source_rows(rows), predicted[done : done + len(rows)], target
+            )
+            table.insert(1, "actual", target.label(dataset.target[rows]))
+            table.to_csv(file, index=False, header=done == 0)
+            done += len(rows)
+            progress(done, done / len(test))
+    progress.done()
+    write_errors(folder, manifest, error_blocks(dataset, predicted))
+
+
+def error_blocks(dataset, predicted):
+    """(embedding rows [rows, columns], target, predictions) of the test rows, by blocks."""
+    progress, done = Progress("finding errors"), 0
+    for rows in blocks_of(dataset.split["test"], 4 * ROWS_AT_ONCE):
+        yield dataset.rows.codes(rows), dataset.target[rows], predicted[done : done + len(rows)]
+        done += len(rows)
+        progress(done, done / len(predicted))
+    progress.done()
 
 
 def prediction_table(rows, predicted, target):
@@ -1173,18 +1223,17 @@ def run(main):
         sys.exit(1)
     except MemoryError:
         fail("out of memory; give fewer rows or columns, or a smaller --batch-size.")
-    except OSError as error:
-        if error.errno is None:
+    except Exception as error:
+        # TensorFlow and HDF5 make errors of their own of a full disk; their text tells.
+        if os.strerror(errno.ENOSPC) in str(error):
+            fail("the disk is full: free some space or give an --output on another disk; "
+                 "the previous output is as it was.")  # fmt: skip
+        if lost_worker(error):
+            fail("another worker has ended or is out of reach; see what it says, then start all "
+                 "of them again, with --resume to go on after the last completed epoch.", 1)  # fmt: skip
+        if not isinstance(error, OSError) or error.errno is None:
             raise
         fail(f"{error.filename or 'a file'}: {error.strerror}; the previous output is as it was.")
-    except Exception as error:
-        if not lost_worker(error):
-            raise
-        fail(
-            "another worker has ended or is out of reach; see what it says, then start all of "
-            "them again, with --resume to go on after the last completed epoch.",
-            status=1,
-        )
 
 
 if __name__ == "__main__":

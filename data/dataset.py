@@ -3,15 +3,18 @@
 import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from data import InputError, reading, roles
+from data.disk import Column, blocks_of, keep_on_disk
 from data.encoding import (
     FLOAT32_MAX,
-    QUANTILE_ROWS,
     RESERVED,
+    SAMPLED_ROWS,
+    SAMPLED_VALUES,
     Encoding,
     Rows,
     extend_vocabulary,
@@ -19,6 +22,7 @@ from data.encoding import (
     fit_target,
     fit_vocabulary,
 )
+from data.progress import Progress
 from data.table import DATE_PARTS, read_table, split_rows
 
 
@@ -29,8 +33,9 @@ class Dataset:
     Attributes:
         encoding: `data.encoding.Encoding`, fitted on training rows.
         rows: `data.encoding.Rows`, gives encoded arrays for any row numbers.
-        split: dict of "train", "validation", "test" -> int64 row numbers.
-        target: float64 [table rows] in the target's units, or int64 class positions.
+        split: dict of "train", "validation", "test" -> DiskArray of int64 row numbers, ascending.
+        target: Column of float64 in the target's units, or of int64 class positions.
+        prior: the training rows' mean target, or share of each class: float64 [classes].
         settings: dict, how the table was read; the manifest's "options".
         sources: dict of part -> list of {"path", "sha256"}.
         roles: dict of column -> `data.roles.Role`.
@@ -41,7 +46,8 @@ class Dataset:
     encoding: Encoding
     rows: Rows
     split: dict
-    target: np.ndarray
+    target: Column
+    prior: float | np.ndarray
     settings: dict
     sources: dict
     roles: dict
@@ -131,21 +137,24 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         if role.warn
     ]
     task, values, labels = _target_values(table, target, settings["task"], storage[target])
-    usable = np.isfinite(values) if task == "regression" else values >= 0
-    if not usable.all():
-        notes.append(f"{(~usable).sum():,} rows have no '{target}' and are left out.")
     split = split_rows(
         table,
-        usable,
+        values,
         split_by=split_by,
         seed=settings["seed"],
-        classes=None if task == "regression" else values,
+        stratify=task != "regression",
     )
-    if task != "regression":
-        values, labels, split = _known_classes(values, labels, split, target, notes)
+    left_out = table.rows - sum(map(len, split.values()))
+    if left_out:
+        notes.append(f"{left_out:,} rows have no '{target}' and are left out.")
     train = split["train"]
-    counts, totals, missing, infinite = _statistics(table, train, values)
-    for column, number in infinite.items():
+    found = _statistics(table, train, values)
+    counts, totals, missing = found["counts"], found["totals"], found["missing"]
+    if task == "regression":
+        prior = found["target"][2] / len(train)
+    else:
+        values, labels, prior = _known_classes(values, labels, counts[target], split, target, notes)
+    for column, number in found["infinite"].items():
         if number and column != target:
             notes.append(f"'{column}': {number:,} infinite numbers are taken as missing.")
 
@@ -155,17 +164,19 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
             f"{first}: no column is categorical, so there is nothing to embed; name some in "
             "--categorical."
         )
-    sampled = train[:: -(-len(train) // QUANTILE_ROWS)]
+    most = min(SAMPLED_ROWS, SAMPLED_VALUES // max(len(table.numeric), 1))
+    sampled = train[:: -(-len(train) // most)]
+    numbers = table.numbers[sampled]
     encoding = Encoding(
         vocabularies=[
             _vocabulary(table, column, counts[column], vocabularies.get(column), extend)
             for column in categorical
         ],
         numerics=[
-            fit_numeric(column, table.values(column)[sampled], missing[column])
+            fit_numeric(column, numbers[:, table.numeric.index(column)], missing[column])
             for column in numeric
         ],
-        target=fit_target(target, task, values[train], labels),
+        target=fit_target(target, task, values[sampled], labels, found["target"][:2]),
     )
     rows = Rows(table, encoding)
     for vocabulary in encoding.vocabularies:
@@ -184,6 +195,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         rows=rows,
         split=split,
         target=values,
+        prior=prior,
         settings=settings,
         sources={part: reading.fingerprint(names) for part, names in files.items()},
         roles=assigned,
@@ -229,86 +241,114 @@ def _target_storage(values, task):
 
 
 def _target_values(table, target, task, storage):
-    """(task, float64 [rows] or class positions int64 [rows], -1 for missing, classes or None)"""
+    """(task, Column of float64 or of class positions int64, -1 for missing; classes or None)"""
     if storage == "numeric":
-        numbers = np.array(table.values(target))
-        _check_finite(table, target, numbers)
-        if np.isnan(numbers).all():
+        numbers = table.values(target)
+        if not _check_finite(table, target, numbers):
             raise InputError(f"--target: the column '{target}' has no value at all; name another.")
         return "regression", numbers, None
     texts, codes = table.texts(target)
     declared = table.types.get(target)
-    everything = roles.Values(texts, codes, declared)
-    task = roles.task_of(target, everything, task)
+    task = roles.task_of(target, roles.Values(texts, codes, declared), task)
     if task == "regression":  # the first rows looked like classes
-        numbers = np.append(pd.to_numeric(pd.Series(texts)).to_numpy("float64"), np.nan)[codes]
+        values = np.append(pd.to_numeric(pd.Series(texts)).to_numpy("float64"), np.nan)
+        numbers = Column(table.codes, codes.j, values)
         _check_finite(table, target, numbers)
         return task, numbers, None
     vocabulary = fit_vocabulary(target, texts, np.ones(len(texts)), declared)
-    position = np.append(vocabulary.find(texts) - RESERVED, -1)
-    return task, position[codes].astype("int64"), vocabulary.values
+    position = np.append(vocabulary.find(texts) - RESERVED, -1).astype("int64")
+    return task, Column(table.codes, codes.j, position), vocabulary.values
 
 
 def _check_finite(table, target, numbers):
-    with np.errstate(invalid="ignore"):
-        wrong = np.abs(numbers) > FLOAT32_MAX
-    if wrong.any():
-        _, row = table.place(int(np.argmax(wrong)))
-        value = numbers[np.argmax(wrong)]
-        what = "correct it" if np.isinf(value) else "divide the column by a constant"
-        raise InputError(
-            f"--target: '{target}' is {value:g} in row {row}, more than float32 can hold; {what}."
-        )
-
-
-def _known_classes(values, labels, split, target, notes):
-    """Keep the classes that training rows have; rows of others cannot be scored."""
-    present = np.unique(values[split["train"]])
-    position = np.full(len(labels) + 1, -1)
-    position[present] = np.arange(len(present))
-    values = position[values]
-    for part in ("validation", "test"):
-        known = values[split[part]] >= 0
-        if not known.all():
-            notes.append(
-                f"{(~known).sum():,} {part} rows are of classes of '{target}' that no training row "
-                "has; they are left out."
+    """How many numbers there are; none of them may be too large for float32."""
+    present, done = 0, 0
+    progress = Progress("checking the target")
+    for block in blocks_of(numbers):
+        with np.errstate(invalid="ignore"):
+            wrong = np.abs(block) > FLOAT32_MAX
+        if wrong.any():
+            row, value = table.place(done + int(np.argmax(wrong)))[1], block[np.argmax(wrong)]
+            what = "correct it" if np.isinf(value) else "divide the column by a constant"
+            raise InputError(
+                f"--target: '{target}' is {value:g} in row {row}, more than float32 can hold; "
+                f"{what}."
             )
-            split[part] = split[part][known]
+        present += np.count_nonzero(~np.isnan(block))
+        done += len(block)
+        progress(done, done / len(numbers))
+    progress.done()
+    return present
+
+
+def _known_classes(values, labels, counts, split, target, notes):
+    """Keep the classes that training rows have; rows of others cannot be scored.
+
+    Args:
+        values: Column of positions in `labels`; counts: training rows of each text of the target.
+
+    Returns:
+        (Column of positions in the classes kept, these classes, their shares)
+    """
+    rows = np.bincount(values.lookup[:-1], counts[:-1], len(labels))
+    present = np.flatnonzero(rows)
+    if len(present) < len(labels):
+        position = np.full(len(labels) + 1, -1)
+        position[present] = np.arange(len(present))
+        values = Column(values.array, values.j, position[values.lookup])
+        for part in ("validation", "test"):
+            known = (part_rows[values[part_rows] >= 0] for part_rows in blocks_of(split[part]))
+            kept = keep_on_disk(known, Path(values.array.file.name).parent)
+            if len(kept) < len(split[part]):
+                notes.append(
+                    f"{len(split[part]) - len(kept):,} {part} rows are of classes of '{target}' "
+                    "that no training row has; they are left out."
+                )
+            split[part] = kept
+    for part in ("validation", "test"):
         if not len(split[part]):
             raise InputError(
                 f"--target: no {part} row is of a class of '{target}' that the training rows have; "
                 "give more rows of each class."
             )
-    return values, [labels[i] for i in present], split
+    return values, [labels[i] for i in present], rows[present] / rows.sum()
 
 
-def _statistics(table, train, target, block=1 << 18):
+def _statistics(table, train, target, block=1 << 17):
     """What the training rows hold, column by column, in one pass over the files on disk.
 
     Returns:
-        (dict of categorical column -> int64 [len(dictionary) + 1], rows of each text, missing
-        ones last; the same with the sum of their targets; dict of numeric column -> rows without
-        a finite number; the same with infinite ones)
+        dict of "counts": dict of categorical column -> int64 [len(dictionary) + 1], rows of each
+        text, missing ones last; "totals": the same with the sum of their targets; "missing": dict
+        of numeric column -> rows without a finite number; "infinite": the same with infinite ones;
+        "target": its lowest and highest value and its sum.
     """
-    trained = np.zeros(table.rows, bool)
-    trained[train] = True
     counts = {c: np.zeros(len(texts) + 1, "int64") for c, texts in table.dictionaries.items()}
     totals = {column: np.zeros(len(count)) for column, count in counts.items()}
     missing, infinite = np.zeros((2, len(table.numeric)), "int64")
-    for start in range(0, table.rows, block):
-        chosen = trained[start : start + block]
-        weights = np.where(chosen, target[start : start + block], 0.0)
-        codes = table.codes[start : start + block]
-        for j, (column, count) in enumerate(counts.items()):
-            found = codes[:, j] + 1  # missing ones first, and last in the result
-            count += np.roll(np.bincount(found, chosen, len(count)).astype("int64"), -1)
-            totals[column] += np.roll(np.bincount(found, weights, len(count)), -1)
-        numbers = table.numbers[start : start + block]
-        missing += (~np.isfinite(numbers) & chosen[:, None]).sum(axis=0)
-        infinite += (np.isinf(numbers) & chosen[:, None]).sum(axis=0)
-    missing = dict(zip(table.numeric, missing.tolist(), strict=True))
-    return counts, totals, missing, dict(zip(table.numeric, infinite.tolist(), strict=True))
+    low, high, total, done = np.inf, -np.inf, 0.0, 0
+    progress = Progress("counting")
+    for rows in blocks_of(train, block):
+        values = target[rows].astype("float64")
+        low, high = min(low, values.min()), max(high, values.max())
+        total += values.sum()
+        codes = table.codes[rows]
+        for j, column in enumerate(counts):
+            np.add.at(counts[column], codes[:, j], 1)  # -1 is the last
+            np.add.at(totals[column], codes[:, j], values)
+        numbers = table.numbers[rows]
+        missing += (~np.isfinite(numbers)).sum(axis=0)
+        infinite += np.isinf(numbers).sum(axis=0)
+        done += len(rows)
+        progress(done, done / len(train))
+    progress.done()
+    return {
+        "counts": counts,
+        "totals": totals,
+        "missing": dict(zip(table.numeric, missing.tolist(), strict=True)),
+        "infinite": dict(zip(table.numeric, infinite.tolist(), strict=True)),
+        "target": (low, high, total),
+    }
 
 
 def _feature_columns(assigned, counts):

@@ -14,8 +14,8 @@ from data import InputError, reading, roles
 
 MISSING, UNSEEN, RESERVED = 0, 1, 2
 LARGEST_SIZE = 50
-# Quantiles of the numeric columns are taken from at most so many rows, evenly spaced.
-QUANTILE_ROWS = 1_000_000
+# Scales are taken from at most so many training rows, evenly spaced, and so many numbers.
+SAMPLED_ROWS, SAMPLED_VALUES = 1_000_000, 10_000_000
 FLOAT32_MAX = float(np.finfo("float32").max)
 SMALLEST_SCALE = float(np.finfo("float64").tiny)  # TensorFlow's threads take less for zero
 
@@ -246,44 +246,47 @@ def fit_numeric(column, values, missing):
     return Numeric(column, center, scale, missing)
 
 
-def fit_target(column, task, values, classes=None):
-    """The target's transform from its training values.
+def fit_target(column, task, values, classes, bounds):
+    """The target's transform from its training values, or from evenly spaced ones of them.
 
     A non-negative target with a long right tail is learned as log(1 + target).
 
     Args:
-        values: float64 [training rows], finite as float32, for regression, else int positions in
-            `classes`.
+        values: float64 [rows], finite as float32, for regression, else int positions in `classes`.
+        classes: list, those that training rows have, or None.
+        bounds: the lowest and the highest of all training values.
 
     Raises:
         InputError: the training rows hold one value or class only.
     """
     if task != "regression":
-        if len(np.unique(values)) < 2:
+        if len(classes) < 2:
             raise InputError(
                 f"--target: the training rows hold one class of '{column}' only; give more rows, "
                 "or another --split-by."
             )
         return Target(column, task, classes=list(classes))
-    if np.ptp(values) == 0:
+    if bounds[0] == bounds[1]:
         raise InputError(
             f"--target: '{column}' is {values[0]:g} in every training row; name another."
         )
     transform = "identity"
-    if values.min() >= 0 and _skewness(values) > 1:
+    if bounds[0] >= 0 and _skewness(values) > 1:
         transform, values = "log1p", np.log1p(values)
     return Target(column, task, transform, float(values.mean()), float(values.std()) or 1.0)
 
 
 def _skewness(values):
     """The third standardised moment."""
+    if values.min() == values.max():  # of those taken
+        return 0.0
     scaled = values / np.abs(values).max()  # whose squares neither overflow nor vanish
     centered = scaled - scaled.mean()
     return float((centered**3).mean() / (centered**2).mean() ** 1.5)
 
 
 class Rows:
-    """Encoded rows of a table, gathered on demand from the memory-mapped columns.
+    """Encoded rows of a table, gathered on demand from the columns on disk.
 
     Args:
         table: `data.table.Table`; encoding: Encoding.
@@ -313,7 +316,7 @@ class Rows:
 
     def numbers(self, rows):
         """float32 [len(rows), numeric columns], scaled; missing and infinite ones NaN."""
-        raw = self.table.numbers[rows][:, self._numeric]
+        raw = self.table.numbers[rows, self._numeric]
         raw[~np.isfinite(raw)] = np.nan
         with np.errstate(over="ignore"):  # what becomes infinite is clipped
             scaled = (raw - self._center) / self._scale

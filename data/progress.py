@@ -29,8 +29,9 @@ class Progress:
         self.shown = now + (0.2 if self.terminal else 10.0)
         text = f"{self.label}: {done:,} {self.unit}"
         if share:
+            share = min(share, 1.0)
             left = (now - self.start) * (1 - share) / share
-            bar = "#" * int(20 * min(share, 1.0))
+            bar = "#" * int(20 * share)
             text = f"{self.label} [{bar:<20}] {done:,} {self.unit}, {left:.0f} s left"
         self._write(text + note, end="" if self.terminal else "\n")
 

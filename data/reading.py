@@ -22,15 +22,17 @@ import re
 import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from data import InputError
+from data.progress import Progress
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
-CHUNK_ROWS, CHUNK_VALUES = 250_000, 10_000_000
+CHUNK_ROWS, CHUNK_VALUES = 500_000, 10_000_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
 HEAD_BYTES = 1 << 18
 csv.field_size_limit(1 << 30)  # free text longer than 128 KB is no error
@@ -128,8 +130,14 @@ def fingerprint(files):
 
 @functools.cache
 def _sha256(name, *stamp):
+    digest, done, progress = hashlib.sha256(), 0, Progress(f"checking {Path(name).name}", "MB")
     with open(name, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 22):
+            digest.update(block)
+            done += len(block)
+            progress(done // 1_000_000, done / stamp[0])
+    progress.done()
+    return digest.hexdigest()
 
 
 def dialect(separator=None, encoding="utf-8"):
@@ -249,7 +257,7 @@ def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK
     else:
         parts = _csv_chunks(name, roles, separator, encoding, keep_na, rows)
     first, day_first = 0, {}
-    for frame, share in parts:
+    for frame, share in _ahead(parts):
         columns = {}
         for column, role in roles.items():
             where = f"{name}: the {role} column '{column}'"
@@ -261,6 +269,16 @@ def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK
                 columns[column] = to_categories(frame[column], name, column)
         first += len(frame)
         yield columns, share
+
+
+def _ahead(items):
+    """The same items; another thread fetches the next one meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        items = iter(items)
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 # The values of one column
@@ -374,6 +392,8 @@ def to_categories(values, name="", column=""):
                 f"{name}: the column '{column}' holds lists or other compound values; leave it "
                 "out with --drop, or flatten it."
             ) from None
+    if values.dtype == _text_type():
+        return pd.Categorical.from_codes(codes, uniques.astype(object), validate=False)
     texts = [value if type(value) is str else as_text(value) for value in uniques]
     texts = pd.Index(texts, dtype=object)
     if not texts.is_unique:  # 1 and "1" in one column of objects
@@ -502,7 +522,8 @@ def _first_rows(text, separator, count, whole):
 def _csv_chunks(name, roles, separator, encoding, keep_na, rows):
     names, separator = _csv_header(name, separator, encoding)
     # Not "category", which would make 1234 of the postcode 01234.
-    dtypes = {c: "float64" if roles.get(c) == "numeric" else object for c in names}
+    text = _text_type()
+    dtypes = {c: "float64" if roles.get(c) == "numeric" else text for c in names}
     missing = {c: [""] if c in keep_na else ["", *MISSING_TEXTS] for c in names}
     size = os.stat(name).st_size
     with contextlib.ExitStack() as stack:
@@ -537,9 +558,18 @@ def _csv_chunks(name, roles, separator, encoding, keep_na, rows):
                     for column, role in roles.items():
                         if role == "numeric":
                             where = f"{name}: the numeric column '{column}'"
-                            to_numbers(frame[column], where, first)
+                            to_numbers(frame[column].astype(object), where, first)
                     first += len(frame)
             raise _csv_error(name, error, encoding) from None
+
+
+def _text_type():
+    """How pandas is to hold text: with pyarrow, where it is installed, several times as fast."""
+    try:
+        import pyarrow
+    except ImportError:
+        return object
+    return pd.ArrowDtype(pyarrow.string())
 
 
 def _next(reader, rows):

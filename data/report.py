@@ -38,7 +38,7 @@ ERRORS_SHOWN = 15  # of those, in the page
 # ---------------------------------------------------------------------------- errors by category
 
 
-def write_errors(folder, manifest, codes, actual, predicted):
+def write_errors(folder, manifest, blocks):
     """Write errors.csv: in which categories the test rows are predicted worst.
 
     Columns: column, embedding_row (0 missing, 1 unseen), category, rows (test rows), then
@@ -49,30 +49,29 @@ def write_errors(folder, manifest, codes, actual, predicted):
     Args:
         folder: to write into.
         manifest: of the set.
-        codes: column -> int [test rows], embedding row of each test row.
-        actual: float [test rows], or int class positions.
-        predicted: float [test rows], or probabilities [test rows, classes].
+        blocks: iterable of (codes, actual, predicted) for some test rows at a time: int
+            [rows, columns], the embedding row in each column of the manifest; float [rows], or int
+            class positions; float [rows], or probabilities [rows, classes].
     """
-    actual, predicted = np.asarray(actual), np.asarray(predicted, dtype=float)
-    if predicted.ndim == 1:
-        values = {
-            "mean_absolute_error": np.abs(actual - predicted),
-            "mean_actual": actual,
-            "mean_predicted": predicted,
-        }
-    else:
-        given = predicted[np.arange(len(actual)), actual]
-        values = {"log_loss": -np.log(np.maximum(given, np.finfo(float).eps))}
-        if predicted.shape[1] == 2:
-            values |= {"share_actual": actual, "mean_probability": predicted[:, 1]}
-    measure = next(iter(values))
-    values = pd.DataFrame(values)
+    columns, sums = manifest["columns"], None
+    for codes, actual, predicted in blocks:
+        values = _row_errors(np.asarray(actual), np.asarray(predicted, dtype=float))
+        if sums is None:
+            sums = {
+                name: np.zeros((len(values) + 1, column["cardinality"]))
+                for name, column in columns.items()
+            }
+        for j, total in enumerate(sums.values()):
+            for kind, value in enumerate([1.0, *values.values()]):
+                np.add.at(total[kind], codes[:, j], value)
     tables = []
-    for name, column in manifest["columns"].items():
-        groups = values.groupby(np.asarray(codes[name]))
-        table = groups.mean()
-        table.insert(0, "rows", groups.size())
+    for name, column in columns.items() if sums else ():
+        rows, *totals = sums[name]
+        present = np.flatnonzero(rows)
+        table = {m: total[present] / rows[present] for m, total in zip(values, totals, strict=True)}
+        table = pd.DataFrame({"rows": rows[present].astype("int64"), **table}, index=present)
         table["few"] = table["rows"] < FEW_TEST_ROWS
+        measure = table.columns[1]
         table = table.sort_values(["few", measure], ascending=[True, False], kind="stable")
         table = table.drop(columns="few").head(ERRORS_KEPT)
         texts = [
@@ -87,6 +86,21 @@ def write_errors(folder, manifest, codes, actual, predicted):
         order = ["column", "embedding_row", "category", "rows"]
         tables = tables[order + [c for c in tables if c not in order]]
         tables.to_csv(Path(folder) / "errors.csv", index=False, errors="backslashreplace")
+
+
+def _row_errors(actual, predicted):
+    """What errors.csv gives the means of, the measure of the error first: dict of [rows]."""
+    if predicted.ndim == 1:
+        return {
+            "mean_absolute_error": np.abs(actual - predicted),
+            "mean_actual": actual,
+            "mean_predicted": predicted,
+        }
+    given = predicted[np.arange(len(actual)), actual]
+    values = {"log_loss": -np.log(np.maximum(given, np.finfo(float).eps))}
+    if predicted.shape[1] == 2:
+        values |= {"share_actual": actual, "mean_probability": predicted[:, 1]}
+    return values
 
 
 # ------------------------------------------------------------------------------------ the report

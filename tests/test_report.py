@@ -107,11 +107,8 @@ def make_set(folder, columns=None, task="regression", final=True, carried=False,
     predicted = actual + 1 if task == "regression" else np.full((200, 3), 1 / 3)
     if task == "binary":
         predicted = np.full((200, 2), 0.5)
-    codes = {
-        name: random.integers(0, column["cardinality"], 200)
-        for name, column in manifest["columns"].items()
-    }
-    write_errors(own, manifest, codes, actual, predicted)
+    codes = [random.integers(0, c["cardinality"], 200) for c in manifest["columns"].values()]
+    write_errors(own, manifest, [(np.column_stack(codes), actual, predicted)])
     if final and not carried:
         comparison = {"model": ["frozen", "<u>scratch</u>"], "rmse": [1.5, 1.75]}
         pd.DataFrame(comparison).to_csv(folder / "embed_model" / "comparison.csv", index=False)
@@ -577,13 +574,16 @@ def test_a_hard_link_to_the_report_before_is_not_written_through(tmp_path):
 
 def test_errors_are_means_over_the_test_rows_of_a_category(tmp_path):
     manifest = make_set(tmp_path, {"c": ["a", "b"]})
-    codes = {"c": [2] * 10 + [3] * 10 + [0, 1]}
+    codes = np.array([[2]] * 10 + [[3]] * 10 + [[0], [1]])
     actual = np.array([1.0] * 20 + [9.0, 50.0])
-    write_errors(tmp_path, manifest, codes, actual, np.array([3.0] * 10 + [2.0] * 10 + [9.0, 0.0]))
+    predicted = np.array([3.0] * 10 + [2.0] * 10 + [9.0, 0.0])
+    parts = (slice(0, 5), slice(5, 22))  # the means are those of all of them
+    write_errors(tmp_path, manifest, ((codes[p], actual[p], predicted[p]) for p in parts))
     table = pd.read_csv(tmp_path / "errors.csv")
     assert table["category"].tolist() == ["a", "b", "(unseen)", "(missing)"]  # few rows come last
     assert table["mean_absolute_error"].tolist() == [2, 1, 50, 0]
     assert table["rows"].tolist() == [10, 10, 1, 1]
-    write_errors(tmp_path, manifest, {"c": [2, 2]}, np.array([0, 1]), np.array([[0.5, 0.5]] * 2))
+    block = (np.array([[2], [2]]), np.array([0, 1]), np.array([[0.5, 0.5]] * 2))
+    write_errors(tmp_path, manifest, [block])
     (row,) = pd.read_csv(tmp_path / "errors.csv").to_dict("records")
     assert row["log_loss"] == pytest.approx(np.log(2)) and row["share_actual"] == 0.5

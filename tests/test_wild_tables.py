@@ -165,7 +165,7 @@ def test_a_table_is_held_exactly_or_refused_in_one_sentence(table, parquet):
 def check_categories(dataset, cells, missing):
     """Every cell of a categorical column comes back from its code."""
     codes = dataset.rows.codes(np.arange(dataset.table.rows))
-    train = set(dataset.split["train"].tolist())
+    train = set(dataset.split["train"][:].tolist())
     for j, vocabulary in enumerate(dataset.encoding.vocabularies):
         assert len(vocabulary.values) == len({(type(v), v) for v in vocabulary.values})
         assert vocabulary.rows.sum() == len(train)
