@@ -31,10 +31,12 @@ from build_embeddings import (
     embed,
     evaluate,
     featureless,
+    featureless_loss,
     head,
     join_workers,
     judge,
     learned_vectors,
+    move_outputs,
     prediction_table,
     recipe_for,
     run,
@@ -44,6 +46,7 @@ from build_embeddings import (
     show_metrics,
     show_note,
     start_tensorflow,
+    to_mean,
     to_predictions,
     train,
     write_results,
@@ -152,8 +155,8 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
 
     Rows split by time: the validation rows are the latest, and the most like those to come. Few
     rows: each one counts. In both cases the best model goes on, on training and validation rows
-    together: for as many epochs again if the validation loss did not rise to the end, else for a
-    third of those up to its lowest.
+    together: split by time for as many epochs again, unless at the end the validation loss had
+    lost a tenth of what it had gained; else for a third of the epochs up to its lowest.
 
     Args:
         build: function of (encoding, recipe, seed) that gives a new keras.Model.
@@ -163,16 +166,22 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     """
     model = build(dataset.encoding, recipe, seed)
     history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint, workers=workers)
+    shift = to_mean(model, dataset)
     metrics, epochs = judge(model, dataset), 0
-    if dataset.settings["split_by"] is not None or len(dataset.split["train"]) < FEW_ROWS:
-        losses = history["val_loss"]
-        rose = losses.iloc[-1] > 1.03 * losses.min()
-        epochs = -(-(int(losses.argmin()) + 1) // 3) if rose else len(losses)
+    losses, by_time = history["val_loss"], dataset.settings["split_by"] is not None
+    gained = featureless_loss(dataset) - losses.min()
+    if by_time and losses.iloc[-1] - losses.min() < 0.1 * gained:
+        epochs = len(losses)
+    elif by_time or len(dataset.split["train"]) < FEW_ROWS:
+        epochs = (int(losses.argmin()) + 1) // 3
+    if epochs:
         print(f"last fit: {epochs} epochs on training and validation rows together")
         last = replace(recipe, epochs=epochs)
+        move_outputs(model, -shift)
         train(
             model, dataset, last, seed=seed, last_fit=True, checkpoint=checkpoint, workers=workers
         )
+        move_outputs(model, shift)
     return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}
 
 
