@@ -46,10 +46,8 @@ def main():
         if options.data is None:
             table = ["--data", make_table(options, work / "made.csv"), "--target", "y"]
             table += ["--categorical", *(f"c{i}" for i in range(len(options.categories)))]
-        lines = [
-            line for batch in options.batch_size for line in measure(batch, options, table, work)
-        ]
-    print(pd.DataFrame(lines).to_string(index=False))
+        for batch in options.batch_size:
+            print(pd.DataFrame(measure(batch, options, table, work)).to_string(index=False))
 
 
 def make_table(options, path):
