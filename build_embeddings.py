@@ -737,7 +737,7 @@ def join_workers():
     """Meet the other workers that TF_CONFIG names; one alone, or none, is no matter of it.
 
     Raises:
-        InputError: TF_CONFIG is not what TensorFlow's guides describe.
+        InputError: TF_CONFIG is not what TensorFlow's guides describe, or its port is taken.
     """
     index, addresses = place_among(os.environ.get("TF_CONFIG", ""))
     if len(addresses) < 2:
@@ -747,8 +747,15 @@ def join_workers():
         flush=True,
     )
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # TensorFlow's waiting hears no other
-    strategy = start_tensorflow(several=True)
-    signal.signal(signal.SIGINT, handler)
+    try:
+        strategy = start_tensorflow(several=True)
+    except Exception as error:  # TensorFlow has no one class for it
+        raise InputError(
+            f"TF_CONFIG: worker {index} cannot work at {addresses[index]} "
+            f"({type(error).__name__}); is the port free, and are the others there?"
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, handler)
     if index:  # the chief tells what goes on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Workers(index, len(addresses), strategy)

@@ -292,10 +292,20 @@ def test_a_malformed_tf_config_is_told_in_one_sentence(sales, config, monkeypatc
     assert not (sales.folder / "never").exists()
 
 
+def test_a_port_that_is_taken_is_told_in_one_sentence(sales):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        (worker,) = start(sales.folder / "p", [sales.command], [address, "127.0.0.1:1"])
+        (result,) = finish([worker], seconds=120)
+    assert address in refused(result) and "port" in result.stderr
+
+
 def test_one_worker_in_tf_config_is_no_other_than_none(regression, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(ONE))
     options = [*regression.options, "--output", tmp_path / "set"]
     result = succeeded(call(FIRST, *options, cwd=regression.output.parents[1]))
-    assert "worker" not in result.stdout
+    assert "waiting for the others" not in result.stdout
     for column, vector in arrays(tmp_path / "set").items():
         assert (vector == arrays(regression.before)[column]).all()

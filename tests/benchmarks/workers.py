@@ -7,8 +7,9 @@ Trains build_embeddings.py with one worker and with several on this machine, in 
 rows per second of the epochs after the first (medians, and their ratio), and the bytes that a
 worker sends at each step: counted on the loopback interface, by the difference between runs of few
 and of more epochs, and as computed. Others on the loopback are counted with them: on Linux,
-`ip netns` gives the benchmark an interface of its own. Workers on one machine share its processors:
-what a network adds in between follows from the bytes, see "More than one machine" in README.md.
+`ip netns` gives the benchmark an interface of its own. Each worker has the same number of this
+machine's processors for itself, one alone as well (on Linux), as on machines of their own; what a
+network adds in between follows from the bytes.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +48,8 @@ def main():
         if options.data is None:
             table = ["--data", make_table(options, work / "made.csv"), "--target", "y"]
             table += ["--categorical", *(f"c{i}" for i in range(len(options.categories)))]
-        lines = [
-            line for batch in options.batch_size for line in measure(batch, options, table, work)
-        ]
-    print(pd.DataFrame(lines).to_string(index=False))
+        for batch in options.batch_size:
+            print(pd.DataFrame(measure(batch, options, table, work)).to_string(index=False))
 
 
 def make_table(options, path):
@@ -69,10 +69,10 @@ def measure(batch, options, table, work):
     counts, speeds, sent = (1, options.workers), {1: [], options.workers: []}, []
     for _ in range(options.repeats):
         for count in counts:
-            more = train(count, 2 + options.epochs, batch, table, work)
+            more = train(count, options.workers, 2 + options.epochs, batch, table, work)
             speeds[count].append(more["rows"] / more["seconds"])
             if count > 1:
-                few = train(count, 2, batch, table, work)
+                few = train(count, options.workers, 2, batch, table, work)
                 steps = (more["epochs"] - few["epochs"]) * (more["rows"] // batch)
                 sent.append((more["bytes"] - few["bytes"]) / steps / count)
     alone = np.median(speeds[1])
@@ -89,18 +89,29 @@ def measure(batch, options, table, work):
         }
 
 
-def train(count, epochs, batch, table, work):
-    """Run the workers; rows and seconds of an epoch, epochs, and bytes on the loopback."""
+def train(count, most, epochs, batch, table, work):
+    """Run the workers, each on one of `most` parts of the processors.
+
+    Returns:
+        dict of rows and seconds of an epoch, epochs, bytes on the loopback, and the manifest
+    """
     output = work / "set"
     command = [sys.executable, ROOT / "build_embeddings.py", *table, "--output", output]
     command += ["--epochs", epochs, "--batch-size", batch]
     before = loopback()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     cluster, workers = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(count)]}, []
     for i in range(count):
+        processors = cores[i * len(cores) // most : (i + 1) * len(cores) // most]
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})
         env = os.environ | {"TF_CONFIG": config}
         workers.append(
-            subprocess.Popen(list(map(str, command)), env=env, stdout=subprocess.DEVNULL)
+            subprocess.Popen(
+                list(map(str, command)),
+                env=env,
+                stdout=subprocess.DEVNULL,
+                preexec_fn=partial(os.sched_setaffinity, 0, processors) if processors else None,
+            )
         )
     if any([worker.wait() for worker in workers]):
         sys.exit("a worker failed")
