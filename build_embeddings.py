@@ -572,7 +572,7 @@ def records(dataset, rows, model, dtype):
     progress.done()
 
 
-def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
+def fixed_batches(dataset, rows, model, batch=2048, label="evaluating"):
     """Each row once, in order: for validation and prediction."""
     import tensorflow as tf
 

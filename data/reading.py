@@ -19,6 +19,7 @@ import io
 import lzma
 import os
 import re
+import sys
 import warnings
 import zipfile
 import zlib
@@ -32,7 +33,7 @@ from data import InputError
 from data.progress import Progress
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
-CHUNK_ROWS, CHUNK_VALUES = 500_000, 10_000_000
+CHUNK_ROWS, CHUNK_VALUES = 250_000, 10_000_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
 HEAD_BYTES = 1 << 18
 csv.field_size_limit(1 << 30)  # free text longer than 128 KB is no error
@@ -269,6 +270,13 @@ def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK
                 columns[column] = to_categories(frame[column], name, column)
         first += len(frame)
         yield columns, share
+    release_memory()
+
+
+def release_memory():
+    """Give back to the system what Arrow keeps for the next column of text."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
 
 
 def _ahead(items):

@@ -40,18 +40,21 @@ ROLES = [
 CHUNK = 500_000
 # A script with its epochs cut short: memory does not depend on the number of steps.
 RUN = """
-import runpy, sys
+import importlib, sys
+import build_embeddings
 steps = int(sys.argv[1])
 sys.argv = sys.argv[2:]
-if steps:
-    from build_embeddings import start_tensorflow
-    start_tensorflow()
+start = build_embeddings.start_tensorflow
+def start_shortened():
+    start()
     import keras
     fit = keras.Model.fit
     def short(model, data, steps_per_epoch, **options):
         return fit(model, data, steps_per_epoch=min(steps, steps_per_epoch), **options)
     keras.Model.fit = short
-runpy.run_path(sys.argv[0], run_name="__main__")
+if steps:
+    build_embeddings.start_tensorflow = start_shortened
+build_embeddings.run(importlib.import_module(sys.argv[0].removesuffix(".py")).main)
 """
 
 
