@@ -272,13 +272,12 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
 
     workers = workers or Workers()
     strategy = workers.strategy or local_strategy()
-    rows, validation = dataset.split["train"], dataset.split["validation"]
+    rows = dataset.split["train"]
     if last_fit:
         parts = (dataset.split[part] for part in ("train", "validation"))
         rows = keep_on_disk(
             itertools.chain.from_iterable(map(blocks_of, parts)), dataset.table.folder
         )
-        validation = None
     recipe = replace(recipe, batch_size=whole_shares(recipe.batch_size, len(rows), strategy))
     steps = len(rows) // recipe.batch_size
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -306,7 +305,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
         )
     )
     run_steps = training_steps(learner, loss_of(dataset.encoding.target), strategy)
-    validate = validation_loss(model, dataset, validation, workers)
+    validate = None if last_fit else validation_loss(model, dataset, workers)
     block = max(1, min(32, steps // 8))
     callbacks = keras.callbacks.CallbackList([log], model=learner)
     learner.stop_training = False
@@ -321,7 +320,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
             done += count
             callbacks.on_train_batch_end(done - 1, {"loss": total / done})
         logs = {"loss": total / done}
-        if validation is not None:
+        if validate is not None:
             logs["val_loss"] = validate()
         callbacks.on_epoch_end(epoch, logs)
         if learner.stop_training:
@@ -359,11 +358,13 @@ def training_steps(learner, loss, strategy):
     return run_steps
 
 
-def validation_loss(model, dataset, rows, workers):
-    """A function that gives the model's mean loss over some rows; each worker takes its share."""
+def validation_loss(model, dataset, workers):
+    """A function that gives the model's mean loss over the validation rows; each worker takes its
+    share of them."""
     import tensorflow as tf
 
-    loss = loss_of(dataset.encoding.target)
+    rows, loss = dataset.split["validation"], loss_of(dataset.encoding.target)
+    data = fixed_batches(dataset, rows[workers.index :: workers.count], model)
 
     @tf.function
     def total(data):
@@ -373,11 +374,7 @@ def validation_loss(model, dataset, rows, workers):
             found += tf.cast(mean, "float64") * tf.cast(tf.shape(target)[0], "float64")
         return found
 
-    def mean():
-        data = fixed_batches(dataset, rows[workers.index :: workers.count], model)
-        return float(workers.sum(total(data)) / len(rows))
-
-    return mean
+    return lambda: float(workers.sum(total(data)) / len(rows))
 
 
 def epoch_log(model, recipe, steps, checkpoint, label):
