@@ -1,12 +1,20 @@
 """Do saved embeddings pay on another target with few rows? Error against number of rows.
 
-    python tests/benchmarks/carry_over.py --sales rossmann.csv --customers rossmann_customers.csv
+    python tests/benchmarks/carry_over.py rossmann --first rossmann.csv \\
+        --second rossmann_customers.csv
+    python tests/benchmarks/carry_over.py flights --first flights.csv --second flights_dep_late.csv
 
-The tables are those of data/rossmann/prepare.py, the second with `--target Customers`. Embeddings
-are learned from all sales but the last tenth by date. They are then used for the number of
-customers, with so many rows of it drawn from the same nine tenths, and tested on the last tenth:
-our network frozen, fine-tuned and from scratch, and LightGBM (600 trees, L1 on the logarithm,
-native categories), each over three draws. Writes carry_over.csv and carry_over.png.
+The tables are those of data/rossmann/prepare.py and data/flights/prepare.py, the second of each
+with `--target Customers` and `--target dep_late`.
+
+rossmann: embeddings learned from all sales but the last tenth by date, used for the number of
+customers with so many rows of the same nine tenths, tested on the last tenth (MAPE).
+flights: learned from the arrival delays of the first half of the year, used for late departures
+with so many rows of July to October, tested on November and December (log loss).
+
+Compared are our network frozen, fine-tuned and from scratch, and LightGBM (600 trees, native
+categories; L1 on the logarithm for customers), each over three draws. Writes carry_over_<case>.csv
+and .png.
 """
 
 import argparse
@@ -23,62 +31,98 @@ import build_embed_model as second
 import build_embeddings as first
 from data.dataset import read_dataset, settings_of
 
-CATEGORICAL = [
-    "Store", "DayOfWeek", "Year", "Month", "Day", "State", "StateHoliday", "StoreType",
-    "Assortment", "PromoInterval", "Promo",
-]  # fmt: skip
-NUMERIC = ["SchoolHoliday", "Promo2", "CompetitionDistance", "CompetitionMonths"]
+CASES = {
+    "rossmann": {
+        "targets": ("Sales", "Customers"),
+        "metric": "mape",
+        "categorical": [
+            "Store", "DayOfWeek", "Year", "Month", "Day", "State", "StateHoliday", "StoreType",
+            "Assortment", "PromoInterval", "Promo",
+        ],
+        "numeric": ["SchoolHoliday", "Promo2", "CompetitionDistance", "CompetitionMonths"],
+        "title": "Number of customers, with embeddings learned from sales",
+    },
+    "flights": {
+        "targets": ("arr_delay", "dep_late"),
+        "metric": "log_loss",
+        "categorical": [
+            "weekday", "sched_hour", "carrier", "tailnum", "flight", "origin", "dest",
+            "manufacturer", "model",
+        ],
+        "numeric": [
+            "sched_minute", "distance", "year_built", "seats", "temp", "dewp", "humid", "wind_dir",
+            "wind_speed", "wind_gust", "precip", "pressure", "visib",
+        ],
+        "title": "Late departures, with embeddings learned from another half-year's arrivals",
+    },
+}  # fmt: skip
 COLOURS = {"frozen": "C0", "fine-tuned": "C1", "scratch": "C2", "LightGBM": "C3"}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--sales", required=True, help="table of the embeddings")
-    parser.add_argument("--customers", required=True, help="table of the other target")
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--first", required=True, help="table of the embeddings")
+    parser.add_argument("--second", required=True, help="table of the other target")
     parser.add_argument("--embeddings", type=Path, help="take these instead of learning them")
     parser.add_argument("--rows", nargs="+", type=int, default=[1000, 5000, 20_000, 100_000])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("."))
     arguments = parser.parse_args()
+    case = CASES[arguments.case]
     with tempfile.TemporaryDirectory() as work:
-        folder = arguments.embeddings or learn(arguments.sales, Path(work) / "sales")
-        lines = list(measure(folder, arguments, Path(work)))
+        work = Path(work)
+        folder = arguments.embeddings or learn(case, arguments.first, work)
+        lines = list(measure(case, folder, arguments, work))
     table = pd.DataFrame(lines)
-    table.to_csv(arguments.output / "carry_over.csv", index=False)
-    summary = table.groupby(["rows", "model"]).mape.agg(["mean", "std"]).unstack()
+    output = arguments.output / f"carry_over_{arguments.case}"
+    table.to_csv(f"{output}.csv", index=False)
+    summary = table.groupby(["rows", "model"]).error.agg(["mean", "std"]).unstack()
     print(summary.round(4).to_string())
-    draw(table, arguments.output / "carry_over.png")
+    draw(case, table, f"{output}.png")
 
 
-def learn(sales, output):
-    """The embeddings of sales, by the first script as a user runs it."""
-    sys.argv = ["build_embeddings.py", "--data", sales, "--target", "Sales", "--split-by", "Date"]
-    sys.argv += ["--categorical", *CATEGORICAL, "--numeric", *NUMERIC, "--output", str(output)]
+def learn(case, path, work):
+    """The first table's embeddings, by the first script as a user runs it."""
+    if case["metric"] == "log_loss":
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        path = str(work / "first.csv")
+        table[table.Date < "2013-07"].to_csv(path, index=False)
+    sys.argv = ["build_embeddings.py", "--data", path, "--target", case["targets"][0]]
+    sys.argv += ["--split-by", "Date", "--output", str(work / "set"), *columns(case)]
     first.main()
-    return output
+    return work / "set"
 
 
-def measure(folder, arguments, work):
-    whole = pd.read_csv(arguments.customers, dtype=str, keep_default_na=False)
-    cut = int(0.9 * len(whole))
+def columns(case):
+    return ["--categorical", *case["categorical"], "--numeric", *case["numeric"]]
+
+
+def measure(case, folder, arguments, work):
+    whole = pd.read_csv(arguments.second, dtype=str, keep_default_na=False)
+    if case["metric"] == "log_loss":
+        whole = whole[whole.Date >= "2013-07"]
+        cut = int((whole.Date < "2013-11").sum())
+    else:
+        cut = int(0.9 * len(whole))
     test = work / "test.csv"
     whole.iloc[cut:].to_csv(test, index=False)
     first.start_tensorflow()
     for rows in arguments.rows:
         for seed in range(arguments.seeds):
-            drawn = np.random.default_rng(seed).choice(cut, rows, replace=False)
+            drawn = np.random.default_rng(seed).choice(cut, min(rows, cut), replace=False)
             train = work / "train.csv"
             whole.iloc[np.sort(drawn)].to_csv(train, index=False)
-            for model, mape in compare(folder, train, test, seed, work):
-                print(f"{rows:,} rows, seed {seed}, {model}: {mape:.4f}", flush=True)
-                yield {"rows": rows, "seed": seed, "model": model, "mape": mape}
+            for model, error in compare(case, folder, train, test, seed, work):
+                print(f"{rows:,} rows, seed {seed}, {model}: {error:.4f}", flush=True)
+                yield {"rows": rows, "seed": seed, "model": model, "error": error}
 
 
-def compare(folder, train, test, seed, work):
-    """(model, test MAPE) of each way to use a table, or not to use, the embeddings."""
+def compare(case, folder, train, test, seed, work):
+    """(model, test error) of each way to use a table, or not to use, the embeddings."""
     sys.argv = ["build_embed_model.py", "--embeddings", str(folder), "--data", str(train)]
-    sys.argv += ["--test-data", str(test), "--target", "Customers", "--seed", str(seed)]
-    sys.argv += ["--categorical", *CATEGORICAL, "--numeric", *NUMERIC]
+    sys.argv += ["--test-data", str(test), "--target", case["targets"][1], "--seed", str(seed)]
+    sys.argv += columns(case)
     options = second.parse()
     sets = second.load_sets(options)
     saved = second.choose_columns(sets, options)
@@ -96,43 +140,50 @@ def compare(folder, train, test, seed, work):
         dataset = read_dataset(settings_of(options), work / "cache", known, extend)
         recipe = first.recipe_for(dataset, options, embedding_rate=second.SLOWER)
         model, _, _ = second.fit(partial(build, vectors=vectors), dataset, recipe, seed)
-        yield vectors, first.evaluate(model, dataset, "test")[0]["mape"]
-    yield "LightGBM", lightgbm_mape(train, test, seed)
+        yield vectors, first.evaluate(model, dataset, "test")[0][case["metric"]]
+    yield "LightGBM", lightgbm_error(case, train, test, seed)
 
 
-def lightgbm_mape(train, test, seed):
+def lightgbm_error(case, train, test, seed):
     import lightgbm
+    from sklearn import metrics
 
     frames = []
     for path in (train, test):
-        frame = pd.read_csv(path, dtype=dict.fromkeys(CATEGORICAL, str), keep_default_na=False)
-        frame[NUMERIC] = frame[NUMERIC].apply(pd.to_numeric, errors="coerce")
+        frame = pd.read_csv(path, dtype=dict.fromkeys(case["categorical"], str), na_filter=False)
+        frame[case["numeric"]] = frame[case["numeric"]].apply(pd.to_numeric, errors="coerce")
         frames.append(frame)
-    for column in CATEGORICAL:
+    for column in case["categorical"]:
         kinds = sorted(set(frames[0][column]))
         for frame in frames:
             frame[column] = pd.Categorical(frame[column].where(frame[column].isin(kinds)), kinds)
-    model = lightgbm.LGBMRegressor(
-        n_estimators=600, objective="l1", learning_rate=0.05, verbose=-1, random_state=seed
-    )
-    model.fit(frames[0][CATEGORICAL + NUMERIC], np.log1p(frames[0].Customers))
-    predicted = np.expm1(model.predict(frames[1][CATEGORICAL + NUMERIC]))
-    return float(np.mean(np.abs(predicted - frames[1].Customers) / frames[1].Customers))
+    settings = {"n_estimators": 600, "learning_rate": 0.05, "verbose": -1, "random_state": seed}
+    features, target = case["categorical"] + case["numeric"], case["targets"][1]
+    train, test = frames
+    if case["metric"] == "log_loss":
+        model = lightgbm.LGBMClassifier(**settings).fit(train[features], train[target])
+        shares = model.predict_proba(test[features])
+        return metrics.log_loss(test[target], shares, labels=model.classes_)
+    model = lightgbm.LGBMRegressor(objective="l1", **settings)
+    model.fit(train[features], np.log1p(train[target]))
+    predicted = np.expm1(model.predict(test[features]))
+    return metrics.mean_absolute_percentage_error(test[target], predicted)
 
 
-def draw(table, path):
+def draw(case, table, path):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
     for model, part in table.groupby("model"):
-        by_rows = part.groupby("rows").mape
+        by_rows = part.groupby("rows").error
         axes.errorbar(
             by_rows.mean().index, by_rows.mean(), by_rows.std(), label=model, marker="o",
             capsize=3, color=COLOURS[model],
         )  # fmt: skip
-    axes.set(xscale="log", ylim=(0, None), xlabel="rows of the new table", ylabel="test MAPE")
-    axes.set_title("Number of customers, with embeddings learned from sales", loc="left")
+    label = {"mape": "test MAPE", "log_loss": "test log loss"}[case["metric"]]
+    axes.set(xscale="log", xlabel="rows of the new table", ylabel=label)
+    axes.set_title(case["title"], loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path)
