@@ -470,7 +470,7 @@ def records(dataset, rows, model, dtype):
     progress.done()
 
 
-def fixed_batches(dataset, rows, model, batch=2048, label="evaluating"):
+def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
     """Each row once, in order: for validation and prediction."""
     import tensorflow as tf
 
@@ -600,9 +600,10 @@ def evaluate(model, dataset, part):
 
 def predict(model, dataset, rows):
     """Predictions in the target's units, float64 [rows], or probabilities [rows, classes]."""
-    return to_predictions(
-        model.predict(fixed_batches(dataset, rows, model), verbose=0), dataset.encoding.target
-    )
+    # Keras would unroll the steps of one execution: half a minute to compile, and all in memory.
+    model.steps_per_execution = 1
+    outputs = model.predict(fixed_batches(dataset, rows, model), verbose=0)
+    return to_predictions(outputs, dataset.encoding.target)
 
 
 def to_predictions(outputs, target):
