@@ -569,7 +569,7 @@ def records(dataset, rows, model, dtype):
     progress.done()
 
 
-def fixed_batches(dataset, rows, model, batch=2048, label="evaluating"):
+def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
     """Each row once, in order: for validation and prediction."""
     import tensorflow as tf
 
@@ -918,9 +918,10 @@ def evaluate(model, dataset, part):
 
 def predict(model, dataset, rows):
     """Predictions in the target's units, float64 [rows], or probabilities [rows, classes]."""
-    return to_predictions(
-        model.predict(fixed_batches(dataset, rows, model), verbose=0), dataset.encoding.target
-    )
+    # Keras would unroll the steps of one execution: half a minute to compile, and all in memory.
+    model.steps_per_execution = 1
+    outputs = model.predict(fixed_batches(dataset, rows, model), verbose=0)
+    return to_predictions(outputs, dataset.encoding.target)
 
 
 def to_predictions(outputs, target):
@@ -958,14 +959,11 @@ def score(target, actual, predicted):
     from sklearn import metrics
 
     if target.task == "regression":
-        nonzero = actual != 0
         found = {
             "rmse": metrics.root_mean_squared_error(actual, predicted),
             "mae": metrics.mean_absolute_error(actual, predicted),
             "r2": metrics.r2_score(actual, predicted) if len(actual) > 1 else None,
-            "mape": metrics.mean_absolute_percentage_error(actual[nonzero], predicted[nonzero])
-            if nonzero.any()
-            else None,
+            "mape": relative_error(actual, predicted),
         }
     else:
         classes = np.arange(len(target.classes))
@@ -982,6 +980,19 @@ def score(target, actual, predicted):
         else:  # one class only: there is nothing to rank
             found |= {"roc_auc": None, "average_precision": None}
     return {name: None if value is None else float(value) for name, value in found.items()}
+
+
+def relative_error(actual, predicted):
+    """The mean absolute percentage error of the rows whose target is not 0; None without any.
+
+    A block at a time: scikit-learn's takes five arrays of the rows' length.
+    """
+    total, rows = 0.0, 0
+    for known, guess in zip(blocks_of(actual), blocks_of(predicted), strict=True):
+        nonzero = known != 0
+        total += np.abs((guess[nonzero] - known[nonzero]) / known[nonzero]).sum()
+        rows += np.count_nonzero(nonzero)
+    return total / rows if rows else None
 
 
 # Showing and saving
