@@ -175,7 +175,7 @@ def regression(tmp_path_factory):
     folder = tmp_path_factory.mktemp("regression")
     table = write(make_table(500), folder / "sales.csv")
     options = ["--data", "sales.csv", "--target", "sales", "--categorical", "grade"]
-    options += ["--drop", "bought", "paint", "--epochs", 3]
+    options += ["--drop", "bought", "paint", "--epochs", 3, "--learning-rate", 0.005]
     output = folder / "sets" / "sales"
     first = run("build_embeddings.py", *options, "--output", "sets/sales", cwd=folder)
     return _pair(
@@ -183,6 +183,7 @@ def regression(tmp_path_factory):
         first,
         lambda: run(
             "build_embed_model.py", "--embeddings", output, "--frozen", "--epochs", 3,
+            "--learning-rate", 0.005,
             cwd=tmp_path_factory.mktemp("elsewhere"),
         ),
         task="regression", table=table, options=options, target="sales",

@@ -155,7 +155,7 @@ def test_the_shares_of_the_replicas_make_up_the_batch_of_one(sales, monkeypatch)
 
 
 def test_the_workers_learn_the_final_model_and_three_can_too(sales):
-    command = [SECOND, "--embeddings", sales.folder / "two", "--epochs", 1, "--batch-size", 300]
+    command = [SECOND, "--embeddings", sales.folder / "two", "--epochs", 3, "--batch-size", 300]
     command += ["--output", sales.folder / "two"]
     digests, _ = together(sales.folder / "final", command, command, command)
     assert len(digests) == 2  # a last fit takes in the validation rows
