@@ -5,6 +5,7 @@ process's memory, and picking single rows out of one maps 64 KB for each.
 """
 
 import itertools
+import os
 import tempfile
 import threading
 import weakref
@@ -38,6 +39,14 @@ class DiskArray:
 
     def __array__(self, dtype=None, copy=None):
         return self[:] if dtype is None else self[:].astype(dtype)
+
+    def append(self, block):
+        """Write more rows after those there; the file must be open for writing."""
+        with self._lock:
+            self.file.seek(0, os.SEEK_END)
+            self.file.write(np.ascontiguousarray(block, self.dtype))
+            self.file.flush()
+            self.shape = (len(self) + len(block), *self.shape[1:])
 
     def __getitem__(self, rows):
         rows, *column = rows if isinstance(rows, tuple) else (rows,)
@@ -109,9 +118,8 @@ def keep_on_disk(blocks, folder, dtype="int64"):
     Args:
         blocks: iterable of arrays; folder: where the file is to be.
     """
-    file, rows = tempfile.TemporaryFile(dir=folder), 0  # noqa: SIM115 (the array closes it)
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the array closes it)
+    array = DiskArray(file, dtype, (0,))
     for block in blocks:
-        file.write(np.ascontiguousarray(block, dtype))
-        rows += len(block)
-    file.flush()
-    return DiskArray(file, dtype, (rows,))
+        array.append(block)
+    return array

@@ -33,7 +33,7 @@ from data import InputError
 from data.progress import Progress
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
-CHUNK_ROWS, CHUNK_VALUES = 250_000, 10_000_000
+CHUNK_ROWS, CHUNK_VALUES = 500_000, 10_000_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
 HEAD_BYTES = 1 << 18
 csv.field_size_limit(1 << 30)  # free text longer than 128 KB is no error

@@ -8,7 +8,6 @@ scaling are fitted later, on training rows alone (`data.encoding`).
 import hashlib
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -272,13 +271,11 @@ def split_rows(table, target, *, split_by=None, seed=0, stratify=False):
     else:
         keys = keep_on_disk(_order(table, split_by, data), table.folder, "uint64")
         pieces = _cut_in_order(data, cut, keys)
-    files = {part: tempfile.TemporaryFile(dir=table.folder) for part in ("train", *cut)}  # noqa: SIM115
+    given |= {part: keep_on_disk([], table.folder) for part in ("train", *cut)}
     for done, piece in pieces:
         for part, rows in piece.items():
-            files[part].write(np.sort(rows))
+            given[part].append(np.sort(rows))
         progress(done, done / n)
-    for part, file in files.items():
-        given[part] = DiskArray(file, "int64", (file.tell() // 8,))
     progress.done()
     return {part: given[part] for part in ("train", "validation", "test")}
 
