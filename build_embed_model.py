@@ -170,10 +170,11 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     metrics, epochs = judge(model, dataset), 0
     losses, by_time = history["val_loss"], dataset.settings["split_by"] is not None
     gained = featureless_loss(dataset) - losses.min()
-    if by_time and losses.iloc[-1] - losses.min() < 0.1 * gained:
-        epochs = len(losses)
-    elif by_time or len(dataset.split["train"]) < FEW_ROWS:
-        epochs = (int(losses.argmin()) + 1) // 3
+    best = int(losses.argmin()) + 1
+    if by_time:
+        epochs = len(losses) if losses.iloc[-1] - losses.min() < 0.1 * gained else -(-best // 3)
+    elif len(dataset.split["train"]) < FEW_ROWS:
+        epochs = best // 3
     if epochs:
         print(f"last fit: {epochs} epochs on training and validation rows together")
         last = replace(recipe, epochs=epochs)

@@ -24,6 +24,7 @@ import multiprocessing
 import os
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -296,6 +297,7 @@ class Seeded:
         self.rows = SimpleNamespace(
             codes=lambda chosen: codes[chosen], numbers=lambda chosen: numeric[chosen]
         )
+        self.table = SimpleNamespace(folder=tempfile.gettempdir())
         self.target = random.normal(size=rows)
         self.split = {"train": np.arange(rows), "validation": np.arange(1024)}
         self.settings = {"split_by": None}

@@ -208,21 +208,21 @@ def peer(model, name, dataset, seed):
     frame = {}
     for vocabulary in dataset.encoding.vocabularies:
         texts, codes = table.texts(vocabulary.column)
-        frame[vocabulary.column] = np.array([*texts, None], dtype=object)[codes]
+        frame[vocabulary.column] = np.array([*texts, None], dtype=object)[codes[:]]
     categorical = list(frame)
     for numeric in dataset.encoding.numerics:
-        values = np.array(table.values(numeric.column))
+        values = table.values(numeric.column)[:]
         frame[numeric.column] = np.where(np.isfinite(values), values, np.nan)
     numeric = list(frame)[len(categorical) :]
-    frame = pd.DataFrame(frame | {target.column: dataset.target})
+    frame = pd.DataFrame(frame | {target.column: dataset.target[:]})
 
     # The validation rows come last, where the peers look for early stopping.
-    rows = np.concatenate([split["train"], split["validation"]])
+    rows = np.concatenate([split["train"][:], split["validation"][:]])
     settings = peers.TABLES[name]["settings"].get(model, {}) if name in peers.TABLES else {}
     predicted, seconds = peers.fit_peer(
         model,
         frame.iloc[rows],
-        frame.iloc[split["test"]],
+        frame.iloc[split["test"][:]],
         categorical,
         numeric,
         target.column,
@@ -233,7 +233,7 @@ def peer(model, name, dataset, seed):
     )
     if target.task == "binary":
         predicted = np.column_stack([1 - predicted, predicted])
-    return first.score(target, dataset.target[split["test"]], predicted), seconds
+    return first.score(target, dataset.target[split["test"][:]], predicted), seconds
 
 
 @contextlib.contextmanager
