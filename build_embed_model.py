@@ -104,12 +104,7 @@ def main():
             work, dataset, recipe, options, workers, sources=sources, frozen=options.frozen
         )
 
-        def build(encoding, recipe, seed, vectors="frozen" if options.frozen else "fine-tuned"):
-            model = build_model(encoding, recipe, seed)
-            if vectors != "scratch":
-                load_vectors(model, encoding, saved, frozen=vectors == "frozen")
-            return model
-
+        build = partial(starting_model, saved, "frozen" if options.frozen else "fine-tuned")
         model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint, workers)
         if workers.index:
             return  # the chief saves what all have learned
@@ -124,7 +119,7 @@ def main():
 
         comparison = None
         if options.compare:
-            comparison = compare(dataset, saved, recipe, build, options.seed)
+            comparison = compare(dataset, saved, recipe, options.seed)
             print(comparison.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
             print(bought(comparison))
 
@@ -168,10 +163,10 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     history = train(model, dataset, recipe, seed=seed, checkpoint=checkpoint, workers=workers)
     shift = to_mean(model, dataset)
     metrics, epochs = judge(model, dataset), 0
-    losses, by_time = history["val_loss"], dataset.settings["split_by"] is not None
-    gained = featureless_loss(dataset) - losses.min()
+    losses = history["val_loss"]
     best = int(losses.argmin()) + 1
-    if by_time:
+    if dataset.settings["split_by"] is not None:
+        gained = featureless_loss(dataset) - losses.min()
         epochs = len(losses) if losses.iloc[-1] - losses.min() < 0.1 * gained else -(-best // 3)
     elif len(dataset.split["train"]) < FEW_ROWS:
         epochs = best // 3
@@ -224,6 +219,18 @@ def present_numbers(numbers, numerics):
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return keras.layers.Concatenate(name="present_numbers")(parts) if flagged else parts[0]
+
+
+def starting_model(saved, vectors, encoding, recipe, seed):
+    """The final network before training.
+
+    Args:
+        saved: see `choose_columns`; vectors: "scratch" for none of them, "frozen" or "fine-tuned".
+    """
+    model = build_model(encoding, recipe, seed)
+    if vectors != "scratch":
+        load_vectors(model, encoding, saved, frozen=vectors == "frozen")
+    return model
 
 
 def load_vectors(model, encoding, saved, frozen):
@@ -304,7 +311,7 @@ def input_name(column, i):
 # Is it worth it? Other models without and with the vectors, our network without and with them
 
 
-def compare(dataset, saved, recipe, build, seed):
+def compare(dataset, saved, recipe, seed):
     """Judge other models and ours on the same test rows, without and with the saved vectors.
 
     The paper's own experiment (tables III and IV): nearest neighbours, random forest and boosted
@@ -312,8 +319,7 @@ def compare(dataset, saved, recipe, build, seed):
     at most 30,000 rows and judged on at most 10,000, drawn at random; our network on all.
 
     Args:
-        saved: see `choose_columns`; build: function of (encoding, recipe, seed, vectors) that
-            gives a model, vectors being "scratch", "frozen" or "fine-tuned".
+        saved: see `choose_columns`.
 
     Returns:
         DataFrame, a line for each model: model, input, rows, metrics (the mean over up to three
@@ -357,7 +363,8 @@ def compare(dataset, saved, recipe, build, seed):
     for vectors in ("scratch", "frozen", "fine-tuned"):
         started, runs = time.monotonic(), []
         while len(runs) < 3 and time.monotonic() - started < 30:
-            model, _, _ = fit(partial(build, vectors=vectors), dataset, recipe, seed + len(runs))
+            build = partial(starting_model, saved, vectors)
+            model, _, _ = fit(build, dataset, recipe, seed + len(runs))
             runs.append(evaluate(model, dataset, "test")[1][position])
         took = (time.monotonic() - started) / len(runs)
         line("our network", vectors, runs, took, len(dataset.split["train"]))

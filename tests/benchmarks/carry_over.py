@@ -128,18 +128,13 @@ def compare(case, folder, train, test, seed, work):
     saved = second.choose_columns(sets, options)
     vocabularies = second.vocabularies_of(saved, sets)
 
-    def build(encoding, recipe, seed, vectors):
-        model = second.build_model(encoding, recipe, seed)
-        if vectors != "scratch":
-            second.load_vectors(model, encoding, saved, frozen=vectors == "frozen")
-        return model
-
     for vectors in ("frozen", "fine-tuned", "scratch"):
         known = {} if vectors == "scratch" else vocabularies
         extend = vectors == "fine-tuned"
         dataset = read_dataset(settings_of(options), work / "cache", known, extend)
         recipe = first.recipe_for(dataset, options, embedding_rate=second.SLOWER)
-        model, _, _ = second.fit(partial(build, vectors=vectors), dataset, recipe, seed)
+        build = partial(second.starting_model, saved, vectors)
+        model, _, _ = second.fit(build, dataset, recipe, seed)
         yield vectors, first.evaluate(model, dataset, "test")[0][case["metric"]]
     yield "LightGBM", lightgbm_error(case, train, test, seed)
 
