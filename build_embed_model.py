@@ -73,6 +73,7 @@ from data.saving import (
 from data.table import DATE_PARTS, read_table
 
 SLOWER = 0.3  # of the learning rate, for vectors that come trained
+SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
 FEW_ROWS = 50_000  # in so small a table every row counts
 PREDICTED_AT_ONCE = 131_072
 
@@ -99,7 +100,8 @@ def main():
 
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
-        recipe = recipe_for(dataset, options, embedding_rate=SLOWER)
+        scale = 1.0 if options.data else SHORTER
+        recipe = recipe_for(dataset, options, embedding_rate=SLOWER, embedding_scale=scale)
         checkpoint = checkpoint_of(
             work, dataset, recipe, options, workers, sources=sources, frozen=options.frozen
         )
@@ -229,16 +231,23 @@ def starting_model(saved, vectors, encoding, recipe, seed):
     """
     model = build_model(encoding, recipe, seed)
     if vectors != "scratch":
-        load_vectors(model, encoding, saved, frozen=vectors == "frozen")
+        load_vectors(model, encoding, saved, recipe, frozen=vectors == "frozen")
     return model
 
 
-def load_vectors(model, encoding, saved, frozen):
-    """Put saved vectors into the model's embeddings; categories new to them start as unseen."""
+def load_vectors(model, encoding, saved, recipe, frozen):
+    """Put saved vectors into the model's embeddings; categories new to them start as unseen.
+
+    Frozen ones stay as they are. Others that were learned from the very same rows know their
+    targets, and a new head would trust them more than they deserve in other rows: they start at
+    some share of their length (shrink and perturb, Ash and Adams, 2020; the order of the rows and
+    the dropout are perturbation enough).
+    """
     for i, vocabulary in enumerate(encoding.vocabularies):
         if vocabulary.column not in saved:
             continue
         _, _, vectors = saved[vocabulary.column]
+        vectors = vectors * np.float32(1.0 if frozen else recipe.embedding_scale)
         new = vocabulary.cardinality - len(vectors)
         layer = model.get_layer(f"embedding_{i}")
         layer.set_weights([np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])])

@@ -203,6 +203,7 @@ class Recipe:
     dropout: float
     embedding_dropout: float
     embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
+    embedding_scale: float = 1.0  # of the length that such vectors come with
     patience: int = 5
     widths: tuple = (256, 128)
 
@@ -211,7 +212,7 @@ def recipe_for(dataset, options, **chosen):
     """The recipe for a table, from its number of training rows; options take precedence.
 
     Some 256 steps an epoch, within bounds; a rate that grows with the batch size, between its
-    square root (Malladi et al., 2022) and itself; some 4,000 steps in all, at least three epochs;
+    square root (Malladi et al., 2022) and itself; some two million rows seen, in 3 to 40 epochs;
     dropout in the dense layers where rows are few; dropout of the vectors, which takes many steps
     to average out, where they are not.
     """
@@ -221,7 +222,7 @@ def recipe_for(dataset, options, **chosen):
             chosen[name] = getattr(options, name)
     batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 9))
     recipe = Recipe(
-        epochs=int(np.clip(round(4000 * batch / rows), 3, 40)),
+        epochs=int(np.clip(2_000_000 // rows, 3, 40)),
         batch_size=batch,
         learning_rate=0.0055 * (batch / 512) ** 0.75,
         dropout=min(0.1, 10 / rows**0.5),
