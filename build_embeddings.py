@@ -220,12 +220,12 @@ def recipe_for(dataset, options, **chosen):
     for name in ("epochs", "batch_size", "learning_rate"):
         if getattr(options, name) is not None:
             chosen[name] = getattr(options, name)
-    batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 9))
+    batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 10))
     recipe = Recipe(
         epochs=int(np.clip(2_000_000 // rows, 3, 40)),
         batch_size=batch,
         learning_rate=0.0055 * (batch / 512) ** 0.75,
-        dropout=min(0.1, 10 / rows**0.5),
+        dropout=min(0.1, 10 / rows**0.5) if rows < 100_000 else 0.0,  # which costs time
         embedding_dropout=min(0.2, rows / 25_000),
     )
     return replace(recipe, **chosen)
