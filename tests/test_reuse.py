@@ -115,6 +115,17 @@ def test_frozen_vectors_are_the_saved_ones_bit_for_bit(frozen, source):
     assert "Quito" not in columns["home"]["vocabulary"]
 
 
+def test_only_vectors_of_the_very_same_rows_start_short(fine_tuned, regression, source):
+    """They know these rows' targets; on another table, above, they start as they were saved."""
+    options = ["--embeddings", regression.before, "--learning-rate", 1e-12, "--epochs", 1]
+    output = source / "short"
+    succeeded(call(SECOND, *options, "--output", output, cwd=source))
+    saved, short = arrays(regression.before), arrays(output / "embed_model")
+    carried = arrays(source / "fine-tuned" / "embed_model")
+    np.testing.assert_allclose(short["city"], 0.1 * saved["city"], atol=1e-6)
+    np.testing.assert_allclose(carried["home"][: len(saved["city"])], saved["city"], atol=1e-6)
+
+
 def test_fine_tuned_unknown_categories_get_rows_that_start_as_the_unseen_one(fine_tuned, source):
     saved = arrays(source / "sales")
     found = arrays(source / "fine-tuned" / "embed_model")
