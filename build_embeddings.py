@@ -291,7 +291,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
     trained = {id(layer.embeddings) for layer in model.layers if hasattr(layer, "came_trained")}
     rates = [recipe.embedding_rate if id(v) in trained else 1.0 for v in model.trainable_variables]
     with strategy.scope():
-        learner = keras.models.clone_model(model)
+        learner = keras.models.clone_model(model, clone_function=learning_copy)
         learner.compile(lazy_adam(schedule, rates))
         learner.optimizer.build(learner.trainable_variables)
     learner.set_weights(model.get_weights())
@@ -329,6 +329,22 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
     callbacks.on_train_end()
     model.set_weights(log.best)
     return pd.DataFrame(log.history)
+
+
+def learning_copy(layer):
+    """A layer like this one; of an embedding, one that reads no more than the rows of the batch.
+
+    Keras's own reads the table, which TensorFlow then copies at each step as rows of it change.
+    """
+    import keras
+    import tensorflow as tf
+
+    class Lookup(keras.layers.Embedding):
+        def call(self, rows):
+            return tf.gather(self.embeddings.value, rows)
+
+    kind = Lookup if isinstance(layer, keras.layers.Embedding) else type(layer)
+    return kind.from_config(layer.get_config())
 
 
 def training_steps(learner, loss, strategy):

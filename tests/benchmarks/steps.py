@@ -179,7 +179,9 @@ def step(model, dataset, recipe, optimizer=None, xla=False):
     import keras
     import tensorflow as tf
 
-    optimizer = optimizer or first.lazy_adam(0.001, [1.0] * len(model.trainable_variables))
+    if optimizer is None:
+        model = keras.models.clone_model(model, clone_function=first.learning_copy)
+        optimizer = first.lazy_adam(0.001, [1.0] * len(model.trainable_variables))
     model.compile(optimizer, keras.losses.MeanSquaredError(), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     rows, shape = np.arange(BATCHES * recipe.batch_size), (BATCHES, recipe.batch_size, -1)
