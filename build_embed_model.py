@@ -370,9 +370,9 @@ def compare(dataset, saved, recipe, seed):
             line(name, features, [predicted], time.monotonic() - started, len(train))
     position = np.searchsorted(dataset.split["test"], test)
     for vectors in ("scratch", "frozen", "fine-tuned"):
+        build = partial(starting_model, saved, vectors)
         started, runs = time.monotonic(), []
         while len(runs) < 3 and time.monotonic() - started < 30:
-            build = partial(starting_model, saved, vectors)
             model, _, _ = fit(build, dataset, recipe, seed + len(runs))
             runs.append(evaluate(model, dataset, "test")[1][position])
         took = (time.monotonic() - started) / len(runs)
