@@ -74,6 +74,7 @@ from data.table import DATE_PARTS, read_table
 
 SLOWER = 0.3  # of the learning rate, for vectors that come trained
 SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
+SMALLER = 0.3  # times its spread is what the network takes of a number
 FEW_ROWS = 50_000  # in so small a table every row counts
 PREDICTED_AT_ONCE = 131_072
 
@@ -210,14 +211,15 @@ def present_numbers(numbers, numerics):
     """Scaled numbers without missing ones, and a flag for each column that had some in training.
 
     Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
-    (2024), section 3.
+    (2024), section 3. Then all are made smaller, as the components of a vector are: at their own
+    size they would outweigh whole embeddings from the first step on.
     """
     import keras
     from keras import ops
 
     missing = ops.isnan(numbers)
     filled = ops.where(missing, 0.0, numbers)
-    parts = [filled / ops.sqrt(1.0 + ops.square(filled / 3.0))]
+    parts = [SMALLER * filled / ops.sqrt(1.0 + ops.square(filled / 3.0))]
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return keras.layers.Concatenate(name="present_numbers")(parts) if flagged else parts[0]

@@ -201,7 +201,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     dropout: float
-    embedding_dropout: float
+    embedding_dropout: float = 0.05
     embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
     embedding_scale: float = 1.0  # of the length that such vectors come with
     patience: int = 5
@@ -213,8 +213,7 @@ def recipe_for(dataset, options, **chosen):
 
     Some 256 steps an epoch, within bounds; a rate that grows with the batch size, between its
     square root (Malladi et al., 2022) and itself; some two million rows seen, in 3 to 40 epochs;
-    dropout in the dense layers where rows are few; dropout of the vectors, which takes many steps
-    to average out, where they are not.
+    dropout in the dense layers where rows are few, and one such layer where they are very few.
     """
     rows = len(dataset.split["train"])
     for name in ("epochs", "batch_size", "learning_rate"):
@@ -226,7 +225,7 @@ def recipe_for(dataset, options, **chosen):
         batch_size=batch,
         learning_rate=0.0055 * (batch / 512) ** 0.75,
         dropout=min(0.1, 10 / rows**0.5) if rows < 100_000 else 0.0,  # which costs time
-        embedding_dropout=min(0.2, rows / 25_000),
+        widths=(256,) if rows < 10_000 else (256, 128),
     )
     return replace(recipe, **chosen)
 

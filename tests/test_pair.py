@@ -529,6 +529,34 @@ def test_the_same_command_gives_the_same_vectors_anywhere(regression, tmp_path):
     assert sha256(tmp_path / "set/embeddings.npz") == sha256(regression.output / "embeddings.npz")
 
 
+# ------------------------------------------------------------------------- is it worth it?
+
+
+def test_the_comparison(task, tmp_path):
+    shutil.copytree(task.before, tmp_path / "set")
+    options = ["--embeddings", tmp_path / "set", "--compare", "--epochs", 1]
+    said = succeeded(call(SECOND, *options)).stdout
+    table = pd.read_csv(tmp_path / "set/embed_model/comparison.csv")
+    compared = table.groupby("model", sort=False)["input"].agg(list).to_dict()
+    without_and_with = ["codes", "embeddings"]
+    assert compared == {
+        "baseline": ["nothing"],
+        "linear": ["one-hot"],
+        "boosted trees": without_and_with,
+        "random forest": without_and_with,
+        "nearest neighbours": without_and_with,
+        "our network": ["scratch", "frozen", "fine-tuned"],
+    }
+    found = read_json(tmp_path / "set/embed_model/metrics.json")
+    baseline = table.set_index("model").loc["baseline"]
+    for name in METRICS[task.task]:
+        assert np.isfinite(table[name]).all()
+        assert baseline[name] == pytest.approx(found["baseline"][name])
+    best = METRICS[task.task][0]
+    assert f"what the embeddings change in {best} (lower is better): boosted trees" in said
+    assert table.set_index("model").loc["linear", best] < baseline[best]  # the tables' signal
+
+
 # -------------------------------------------------------------------- categories not seen before
 
 
