@@ -201,7 +201,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     dropout: float
-    embedding_dropout: float = 0.05
+    embedding_dropout: float = 0.1
     embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
     embedding_scale: float = 1.0  # of the length that such vectors come with
     patience: int = 5
