@@ -214,18 +214,19 @@ def recipe_for(dataset, options, **chosen):
     Some 256 steps an epoch, within bounds; a rate that grows with the batch size, between its
     square root (Malladi et al., 2022) and itself; some two million rows seen, in 3 to 40 epochs;
     dropout in the dense layers where rows are few. Where they are very few, one such layer, which
-    bears a higher rate.
+    bears a higher rate at small batches.
     """
     rows = len(dataset.split["train"])
     for name in ("epochs", "batch_size", "learning_rate"):
         if getattr(options, name) is not None:
             chosen[name] = getattr(options, name)
-    very_few = rows < 10_000
     batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 10))
+    rate = 0.0055 * (batch / 512) ** 0.75
+    very_few = rows < 10_000
     recipe = Recipe(
         epochs=int(np.clip(2_000_000 // rows, 3, 40)),
         batch_size=batch,
-        learning_rate=0.0055 * (batch / 512) ** 0.75 * (3 if very_few else 1),
+        learning_rate=min(3 * rate, 0.0055) if very_few else rate,
         dropout=min(0.1, 10 / rows**0.5) if rows < 100_000 else 0.0,  # which costs time
         widths=(256,) if very_few else (256, 128),
     )
