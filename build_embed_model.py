@@ -74,7 +74,7 @@ from data.table import DATE_PARTS, read_table
 
 SLOWER = 0.3  # of the learning rate, for vectors that come trained
 SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
-SMALLER = 0.3  # times its spread is what the network takes of a number
+SMALLER = 0.3  # of their spread, for scaled numbers beside vectors
 FEW_ROWS = 50_000  # in so small a table every row counts
 PREDICTED_AT_ONCE = 131_072
 

@@ -201,11 +201,11 @@ class Recipe:
     batch_size: int
     learning_rate: float
     dropout: float
+    widths: tuple  # units of the dense layers
     embedding_dropout: float = 0.1
     embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
     embedding_scale: float = 1.0  # of the length that such vectors come with
     patience: int = 5
-    widths: tuple = (256, 128)
 
 
 def recipe_for(dataset, options, **chosen):
