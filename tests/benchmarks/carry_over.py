@@ -132,7 +132,7 @@ def compare(case, folder, train, test, seed, work):
         known = {} if vectors == "scratch" else vocabularies
         extend = vectors == "fine-tuned"
         dataset = read_dataset(settings_of(options), work / "cache", known, extend)
-        recipe = first.recipe_for(dataset, options, embedding_rate=second.SLOWER)
+        recipe = second.final_recipe(dataset, options)
         build = partial(second.starting_model, saved, vectors)
         model, _, _ = second.fit(build, dataset, recipe, seed)
         yield vectors, first.evaluate(model, dataset, "test")[0][case["metric"]]

@@ -187,7 +187,7 @@ def from_scratch(folder, seed, pair_seconds):
 
         def learn(**chosen):
             started = time.monotonic()
-            recipe = first.recipe_for(dataset, options, **chosen)
+            recipe = second.final_recipe(dataset, options, **chosen)
             model, history, _ = second.fit(second.build_model, dataset, recipe, seed)
             took = time.monotonic() - started
             return len(history), took, first.evaluate(model, dataset, "test")[0]
