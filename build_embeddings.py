@@ -166,15 +166,29 @@ def head(hidden, target, recipe):
     """
     import keras
 
-    members = []
-    for member in range(recipe.members):
-        layer = hidden
-        for width in recipe.widths:
-            layer = keras.layers.Dense(width, "relu", kernel_initializer="he_normal")(layer)
-            layer = keras.layers.Dropout(recipe.dropout)(layer)
-        members.append(keras.layers.Dense(target.outputs, name=f"outputs_{member}")(layer))
-    joined = keras.layers.Concatenate(name="outputs")(members) if members[1:] else members[0]
-    return keras.layers.Reshape((recipe.members, target.outputs), name="members")(joined)
+    members, (first, *widths) = recipe.members, recipe.widths
+    hidden = keras.layers.Dense(members * first, "relu", kernel_initializer="he_normal")(hidden)
+    hidden = keras.layers.Dropout(recipe.dropout)(hidden)
+    if members > 1:
+        hidden = keras.layers.Reshape((members, first))(hidden)
+    he_normal = keras.initializers.VarianceScaling(2.0 * members)  # for each member
+    for width in widths:
+        layer = dense(width, members, activation="relu", kernel_initializer=he_normal)
+        hidden = keras.layers.Dropout(recipe.dropout)(layer(hidden))
+    outputs = dense(target.outputs, members, name="outputs")(hidden)
+    return keras.layers.Reshape((members, target.outputs), name="members")(outputs)
+
+
+def dense(units, members, **how):
+    """A dense layer for each member, [batch, members, inputs] -> [batch, members, units].
+
+    Of one member alone it has no such axis, which would cost half as much time again.
+    """
+    import keras
+
+    if members == 1:
+        return keras.layers.Dense(units, **how)
+    return keras.layers.EinsumDense("bmi,mio->bmo", (members, units), bias_axes="mo", **how)
 
 
 def learned_vectors(model, vocabularies, start=None):
@@ -402,11 +416,31 @@ def validation_loss(model, dataset, workers):
     def total(data):
         found = tf.constant(0.0, "float64")
         for inputs, target in data:
-            mean = tf.reduce_mean(loss(target, model(inputs, training=False)))
+            outputs = as_one(model(inputs, training=False), dataset.encoding.target)
+            mean = tf.reduce_mean(loss(target, outputs))
             found += tf.cast(mean, "float64") * tf.cast(tf.shape(target)[0], "float64")
         return found
 
     return lambda: float(workers.sum(total(data)) / len(rows))
+
+
+def as_one(outputs, target):
+    """The outputs of one network that predicts what the members predict in the mean.
+
+    Returns:
+        float32 [batch, 1, outputs]
+    """
+    from keras import ops
+
+    if target.task == "regression":
+        return ops.mean(outputs, axis=1, keepdims=True)
+
+    def log_sum(logarithms):
+        return ops.logsumexp(logarithms, axis=1, keepdims=True)
+
+    if target.task == "binary":
+        return log_sum(ops.log_sigmoid(outputs)) - log_sum(ops.log_sigmoid(-outputs))
+    return log_sum(ops.log_softmax(outputs, axis=-1))
 
 
 def epoch_log(model, recipe, steps, checkpoint, label):
@@ -943,9 +977,8 @@ def to_mean(model, dataset):
 
 def move_outputs(model, shift):
     """Add a number to the bias of all outputs."""
-    for layer in model.layers:
-        if layer.name.startswith("outputs_"):
-            layer.bias.assign_add(np.full(layer.bias.shape, shift, "float32"))
+    bias = model.get_layer("outputs").bias
+    bias.assign_add(np.full(bias.shape, shift, "float32"))
 
 
 def judge(model, dataset):

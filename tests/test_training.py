@@ -1,11 +1,12 @@
-"""The optimizer: the same steps as Keras's Adam, for less."""
+"""The optimizer: the same steps as Keras's Adam, for less; and what members of a network say."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from build_embeddings import lazy_adam
+from build_embeddings import as_one, lazy_adam, to_predictions
+from data.encoding import Target
 
 LARGE, SMALL = 5_000, 60  # categories: above 4,096 only the rows of a batch are updated
 TOUCHED = [3, 17, 17, 42, 17]  # rows of a batch; one row comes three times
@@ -110,3 +111,14 @@ def test_each_variable_has_its_own_rate_and_layers_move_as_with_kerass_adam():
             adam.apply([tf.constant(change)], [variable])
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(our.numpy(), their.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_validation_judges_what_the_members_predict_together(task):
+    target = Target("y", task, classes=["a", "b", "c"][: 3 if task == "multiclass" else 2])
+    outputs = np.random.default_rng(0).normal(0, 30, (20, 4, target.outputs)).astype("float32")
+    joint = as_one(tf.constant(outputs), target).numpy()
+    assert joint.shape == (20, 1, target.outputs)
+    np.testing.assert_allclose(
+        to_predictions(joint, target), to_predictions(outputs, target), rtol=1e-4, atol=1e-6
+    )

@@ -204,28 +204,25 @@ def step(model, dataset, recipe, optimizer=None, xla=False):
 
 
 def products(model, batch):
-    """The matrix products of the dense layers, forward and backward, each fed by the one before."""
+    """The matrix products of the dense layers, forward and backward."""
+    import keras
     import tensorflow as tf
 
-    kernels = [
-        tf.constant(layer.kernel.numpy()) for layer in model.layers if hasattr(layer, "kernel")
-    ]
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    kernels = [tf.constant(layer.kernel.numpy()) for layer in layers]
     random = np.random.default_rng(0)
-    shape = (BATCHES, batch, kernels[0].shape[0])
-    inputs = tf.constant(random.normal(size=shape).astype("float32"))
+    shapes = [(BATCHES, batch, len(kernel)) for kernel in kernels]
+    inputs = [tf.constant(random.normal(size=shape).astype("float32")) for shape in shapes]
 
     @tf.function
     def run(steps):
         total = 0.0
         for i in tf.range(steps):
-            forward = [inputs[i % BATCHES]]
-            for kernel in kernels:
-                forward.append(tf.matmul(forward[-1], kernel))
-            gradient = forward.pop()
-            for kernel, values in zip(kernels[::-1], forward[::-1], strict=True):
+            for kernel, values in zip(kernels, inputs, strict=True):
+                values = values[i % BATCHES]
+                gradient = tf.matmul(values, kernel)
                 total += tf.matmul(values, gradient, transpose_a=True)[0, 0]
-                gradient = tf.matmul(gradient, kernel, transpose_b=True)
-            total += gradient[0, 0]
+                total += tf.matmul(gradient, kernel, transpose_b=True)[0, 0]
         return total
 
     return run
