@@ -72,7 +72,7 @@ from data.saving import (
 )
 from data.table import DATE_PARTS, read_table
 
-SLOWER = 0.3  # of the learning rate, for vectors that come trained
+SLOWER = 0.3  # of the learning rate, for vectors that come from another table
 SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
 SMALLER = 0.3  # of their spread, for scaled numbers beside vectors
 WAVES = 16  # of each number
@@ -102,8 +102,8 @@ def main():
 
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
-        scale = 1.0 if options.data else SHORTER
-        recipe = final_recipe(dataset, options, embedding_scale=scale)
+        again = {} if options.data else {"embedding_scale": SHORTER, "embedding_rate": 1.0}
+        recipe = final_recipe(dataset, options, **again)
         checkpoint = checkpoint_of(
             work, dataset, recipe, options, workers, sources=sources, frozen=options.frozen
         )
@@ -268,7 +268,7 @@ def load_vectors(model, encoding, saved, recipe, frozen):
     Frozen ones stay as they are. Others that were learned from the very same rows know their
     targets, and a new head would trust them more than they deserve in other rows: they start at
     some share of their length (shrink and perturb, Ash and Adams, 2020; the order of the rows and
-    the dropout are perturbation enough).
+    the dropout are perturbation enough), and so short learn at the full rate.
     """
     for i, vocabulary in enumerate(encoding.vocabularies):
         if vocabulary.column not in saved:
