@@ -196,7 +196,7 @@ def final_recipe(dataset, options, **chosen):
     with very many, where it matters no more, there is one.
     """
     rows = len(dataset.split["train"])
-    members = 8 if rows < 10_000 else 4 if rows < 100_000 else 1
+    members = 8 if rows < 10_000 else 2 if rows < 100_000 else 1
     return recipe_for(dataset, options, **{"embedding_rate": SLOWER, "members": members} | chosen)
 
 
