@@ -225,11 +225,11 @@ def present_numbers(numbers, numerics):
     missing in training.
 
     Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
-    (2024), section 3. Each is shown as a small vector too, linear in cosines of it whose
-    frequencies are trained, so that steps and bumps are easily learned (Gorishniy et al., On
-    Embeddings for Numerical Features, 2022; with biases as in RealMLP). Then all are made smaller,
-    as the components of a category's vector are: at their own size they would outweigh whole
-    embeddings from the first step on.
+    (2024), section 3. They are shown as waves too, a linear mixture of cosines of each number whose
+    frequencies are trained, so that steps and bumps are easily learned (after Gorishniy et al., On
+    Embeddings for Numerical Features, 2022, who mix each number's own; biases as in RealMLP). Then
+    all are made smaller, as the components of a category's vector are: at their own size they would
+    outweigh whole embeddings from the first step on.
     """
     from keras import initializers, layers, ops
 
@@ -243,8 +243,8 @@ def present_numbers(numbers, numerics):
         bias_initializer=initializers.RandomUniform(-np.pi, np.pi),
         name="waves",
     )(drawn_in[:, None, :])
-    vectors = layers.Dense(3 * len(numerics), name="number_vectors")(ops.cos(waves[:, 0]))
-    parts = [SMALLER * drawn_in, SMALLER * vectors]
+    mixed = layers.Dense(3 * len(numerics), name="mixed_waves")(ops.cos(waves[:, 0]))
+    parts = [SMALLER * drawn_in, SMALLER * mixed]
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return layers.Concatenate(name="present_numbers")(parts)

@@ -182,7 +182,7 @@ def head(hidden, target, recipe):
 def dense(units, members, **how):
     """A dense layer for each member, [batch, members, inputs] -> [batch, members, units].
 
-    Of one member alone it has no such axis, which would cost half as much time again.
+    Of one member alone there is no such axis: TensorFlow multiplies plain matrices faster.
     """
     import keras
 
@@ -608,11 +608,7 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, share=(1, slice(N
     data = tf.data.Dataset.from_generator(
         blocks, output_signature=signature(dataset, model, (None, batch // replicas))
     ).unbatch()
-    return as_it_is(
-        data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(
-            8
-        )
-    )
+    return read_ahead(data, tf.data.INFINITE_CARDINALITY, 8)
 
 
 def record_type(dataset, model):
@@ -651,22 +647,22 @@ def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
     data = tf.data.Dataset.from_generator(
         blocks, output_signature=signature(dataset, model, (None,))
     )
-    # The length spares Keras the discovery that the data has an end, and the warning about it.
-    return as_it_is(
-        data.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch))).prefetch(2)
-    )
+    return read_ahead(data, -(-len(rows) // batch), 2)
 
 
-def as_it_is(data):
-    """The same data without TensorFlow's search for better buffer sizes.
+def read_ahead(data, length, elements):
+    """The same data, so many elements of it prepared in advance.
 
-    The end of an iterator waits for the next round of the search, and the rounds come at double
-    the interval each: training would take up to twice its time.
+    Its length, known, spares Keras the discovery that it has an end, and the warning about it.
+    TensorFlow's search for better buffer sizes is off: the end of an iterator waits for the next
+    round of it, and the rounds come at double the interval each, so training would take up to
+    twice its time.
     """
     import tensorflow as tf
 
     options = tf.data.Options()
     options.autotune.enabled = False
+    data = data.apply(tf.data.experimental.assert_cardinality(length)).prefetch(elements)
     return data.with_options(options)
 
 
