@@ -53,7 +53,7 @@ from build_embeddings import (
 )
 from data import InputError, one_line, reading
 from data.dataset import kept_na, read_dataset, settings_of
-from data.encoding import MISSING, RESERVED, UNSEEN, Rows
+from data.encoding import FARTHEST, MISSING, RESERVED, UNSEEN, Rows
 from data.manifest import describe, saved_encoding, saved_settings, saved_vocabulary
 from data.pictures import draw_curves
 from data.progress import Progress
@@ -75,7 +75,7 @@ from data.table import DATE_PARTS, read_table
 SLOWER = 0.3  # of the learning rate, for vectors that come from another table
 SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
 SMALLER = 0.3  # of their spread, for scaled numbers beside vectors
-WAVES = 16  # of each number
+NUMBER_SIZE = 8  # of the vector of a number
 FEW_ROWS = 50_000  # in so small a table every row counts
 PREDICTED_AT_ONCE = 131_072
 
@@ -221,30 +221,34 @@ def build_model(encoding, recipe, seed=0):
 
 
 def present_numbers(numbers, numerics):
-    """Scaled numbers without missing ones, waves of them, and a flag for each column that had some
-    missing in training.
+    """Scaled numbers without missing ones, a vector for each, and a flag for each column that had
+    some missing in training.
 
     Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
-    (2024), section 3. They are shown as waves too, a linear mixture of cosines of each number whose
-    frequencies are trained, so that steps and bumps are easily learned (after Gorishniy et al., On
-    Embeddings for Numerical Features, 2022, who mix each number's own; biases as in RealMLP). Then
-    all are made smaller, as the components of a category's vector are: at their own size they would
-    outweigh whole embeddings from the first step on.
+    (2024), section 3; and made smaller, as the components of a category's vector are: at their own
+    size they would outweigh whole embeddings from the first step on. A number's vector is a linear
+    function of its way through the bins of its column, 1 for each bin below it and a share of its
+    own: piecewise linear encoding, Gorishniy et al., On Embeddings for Numerical Features (2022),
+    section 3.2. So steps and bumps are as easily learned as they are by trees.
     """
     from keras import initializers, layers, ops
 
     missing = ops.isnan(numbers)
     filled = ops.where(missing, 0.0, numbers)
     drawn_in = filled / ops.sqrt(1.0 + ops.square(filled / 3.0))
-    waves = layers.DepthwiseConv1D(
-        1,
-        depth_multiplier=WAVES,
-        depthwise_initializer=initializers.RandomNormal(stddev=0.2 * np.pi),
-        bias_initializer=initializers.RandomUniform(-np.pi, np.pi),
-        name="waves",
-    )(drawn_in[:, None, :])
-    mixed = layers.Dense(3 * len(numerics), name="mixed_waves")(ops.cos(waves[:, 0]))
-    parts = [SMALLER * drawn_in, SMALLER * mixed]
+    most = max(len(numeric.edges) for numeric in numerics) + 1
+    edges = np.full((len(numerics), most), 2 * FARTHEST, "float32")  # where there is no bin
+    for row, numeric in zip(edges, numerics, strict=True):
+        row[: len(numeric.edges)] = numeric.edges
+    low, width = edges[:, :-1], np.maximum(np.diff(edges), np.finfo("float32").tiny)
+    way = ops.clip((filled[:, :, None] - low) / width, 0.0, 1.0)
+    vectors = layers.EinsumDense(
+        "bnk,nkv->bnv",
+        (len(numerics), NUMBER_SIZE),
+        kernel_initializer=initializers.RandomUniform(-0.05, 0.05),
+        name="number_vectors",
+    )(way)
+    parts = [SMALLER * drawn_in, layers.Flatten()(vectors)]
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return layers.Concatenate(name="present_numbers")(parts)
@@ -316,7 +320,7 @@ def raw_model(network, encoding):
     for i, numeric in enumerate(encoding.numerics):
         number = keras.Input((), dtype="float64", name=input_name(numeric.column, i))
         inputs[numeric.column] = number
-        scaled = ops.clip((number - numeric.center) / numeric.scale, -1e6, 1e6)
+        scaled = ops.clip((number - numeric.center) / numeric.scale, -FARTHEST, FARTHEST)
         numbers.append(ops.cast(scaled, "float32"))
     if numbers:
         arrays["numbers"] = ops.stack(numbers, axis=1)

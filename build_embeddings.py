@@ -279,7 +279,7 @@ def train(model, dataset, recipe, *, seed=0, last_fit=False, checkpoint=None, wo
     """Train at a constant rate; the model is the average of its weights at the best epoch.
 
     The rate stays what it is after a short warm-up, and what is validated and kept is an average
-    of the weights over the last steps (Shamir and Zhang, 2013, section 4, eta = 16). So each epoch
+    of the weights over the last steps (Shamir and Zhang, 2013, section 4, eta = 4). So each epoch
     ends in a finished model, and the best one may go on training with other rows.
 
     What learns is a copy of the model, on as many devices and workers as there are; the model
@@ -503,7 +503,7 @@ def epoch_log(model, recipe, steps, checkpoint, label):
                 self.model.stop_training = True
             self.blocks = self.blocks + 1
             if self.blocks % self.seldom == 0:
-                self.take_in(17 / (self.blocks // self.seldom + 16))
+                self.take_in(5 / (self.blocks // self.seldom + 4))
             done = self.epoch * steps + batch + 1
             note = f", epoch {self.epoch + 1} of {recipe.epochs}"
             self.progress(done, done / (recipe.epochs * steps), note)

@@ -16,6 +16,8 @@ MISSING, UNSEEN, RESERVED = 0, 1, 2
 LARGEST_SIZE = 50
 # Scales are taken from at most so many training rows, evenly spaced, and so many numbers.
 SAMPLED_ROWS, SAMPLED_VALUES = 1_000_000, 10_000_000
+BINS, ROWS_OF_A_BIN = 16, 32  # of a numeric column, at most and at least
+FARTHEST = 1e6  # of a scaled number
 FLOAT32_MAX = float(np.finfo("float32").max)
 SMALLEST_SCALE = float(np.finfo("float64").tiny)  # TensorFlow's threads take less for zero
 
@@ -79,12 +81,19 @@ class Vocabulary:
 
 @dataclass
 class Numeric:
-    """How a numeric column is scaled: (x - center) / scale; missing numbers become 0, flagged."""
+    """How a numeric column is scaled: (x - center) / scale; missing numbers become 0, flagged.
+
+    Attributes:
+        missing: training rows without a finite number.
+        edges: list of float, ascending, the scaled limits of bins with about as many training rows
+            each; where a column has few distinct numbers, its bins are fewer.
+    """
 
     column: str
     center: float
     scale: float
     missing: int
+    edges: list = field(default_factory=list)
 
 
 @dataclass
@@ -225,7 +234,7 @@ def category_rows(vocabulary, table):
 
 
 def fit_numeric(column, values, missing):
-    """Robust scaling of one column: the median, and the distance between the quartiles.
+    """Robust scaling of one column: the median, and the distance between the quartiles; and bins.
 
     Where the quartiles are equal, half the range takes its place, as in RealMLP (Holzmueller et
     al., 2024, appendix A).
@@ -235,7 +244,7 @@ def fit_numeric(column, values, missing):
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
-        return Numeric(column, 0.0, 1.0, missing)
+        return Numeric(column, 0.0, 1.0, missing, [0.0])
     # Values of the column, not means of two, which overflow for numbers near 1e308.
     low, center, high = np.quantile(finite, [0.25, 0.5, 0.75], method="nearest").tolist()
     scale = high - low
@@ -243,7 +252,15 @@ def fit_numeric(column, values, missing):
         scale = finite.max().item() / 2 - finite.min().item() / 2
     if not (math.isfinite(scale) and scale >= SMALLEST_SCALE):
         scale = 1.0
-    return Numeric(column, center, scale, missing)
+    quantiles = np.linspace(0, 1, 1 + min(BINS, max(1, len(finite) // ROWS_OF_A_BIN)))
+    edges = scaled(np.quantile(finite, quantiles, method="nearest"), center, scale)
+    return Numeric(column, center, scale, missing, np.unique(edges).tolist())
+
+
+def scaled(numbers, center, scale):
+    """float64 -> float32, within what a network can be given."""
+    with np.errstate(over="ignore"):  # what becomes infinite is clipped
+        return np.clip((numbers - center) / scale, -FARTHEST, FARTHEST).astype("float32")
 
 
 def fit_target(column, task, values, classes, bounds):
@@ -318,6 +335,4 @@ class Rows:
         """float32 [len(rows), numeric columns], scaled; missing and infinite ones NaN."""
         raw = self.table.numbers[rows, self._numeric]
         raw[~np.isfinite(raw)] = np.nan
-        with np.errstate(over="ignore"):  # what becomes infinite is clipped
-            scaled = (raw - self._center) / self._scale
-        return np.clip(scaled, -1e6, 1e6).astype("float32")
+        return scaled(raw, self._center, self._scale)

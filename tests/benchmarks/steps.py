@@ -37,7 +37,7 @@ from reporting import cpu_flags, machine, markdown
 
 import build_embed_model as second
 import build_embeddings as first
-from data.encoding import Encoding, Numeric, Target, Vocabulary
+from data.encoding import BINS, Encoding, Numeric, Target, Vocabulary
 
 ROSSMANN = (1117, 9, 5, 14, 33, 14, 6, 6, 5, 5, 4)  # cardinalities, with the two reserved rows
 NUMBERS = 4
@@ -307,7 +307,10 @@ class Seeded:
                 Vocabulary(f"c{j}", "int", range(n - 2), rows=many[j])
                 for j, n in enumerate(cardinalities)
             ],
-            [Numeric(f"x{j}", 0.0, 1.0, 0) for j in range(numbers)],
+            [
+                Numeric(f"x{j}", 0.0, 1.0, 0, np.linspace(-2, 2, BINS + 1).tolist())
+                for j in range(numbers)
+            ],
             Target("y", "regression"),
         )
 
