@@ -215,14 +215,14 @@ def build_model(encoding, recipe, seed=0):
     if encoding.numerics:
         numbers = keras.Input((len(encoding.numerics),), name="numbers")
         inputs["numbers"] = numbers
-        parts.append(present_numbers(numbers, encoding.numerics))
+        parts.append(present_numbers(numbers, encoding.numerics, recipe))
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     return keras.Model(inputs, head(hidden, encoding.target, recipe), name="network")
 
 
-def present_numbers(numbers, numerics):
-    """Scaled numbers without missing ones, a vector for each, and a flag for each column that had
-    some missing in training.
+def present_numbers(numbers, numerics, recipe):
+    """Scaled numbers without missing ones, a vector for each, with dropout, and a flag for each
+    column that had some missing in training.
 
     Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
     (2024), section 3; and made smaller, as the components of a category's vector are: at their own
@@ -248,7 +248,8 @@ def present_numbers(numbers, numerics):
         kernel_initializer=initializers.RandomUniform(-0.05, 0.05),
         name="number_vectors",
     )(way)
-    parts = [SMALLER * drawn_in, layers.Flatten()(vectors)]
+    vectors = layers.Dropout(recipe.embedding_dropout)(layers.Flatten()(vectors))
+    parts = [SMALLER * drawn_in, vectors]
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return layers.Concatenate(name="present_numbers")(parts)

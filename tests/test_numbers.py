@@ -1,0 +1,71 @@
+"""Numeric columns: their scales and bins, and what the final model makes of them."""
+
+import numpy as np
+import pandas as pd
+from conftest import call, read_json, succeeded, write
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from data.encoding import BINS, FARTHEST, ROWS_OF_A_BIN, fit_numeric, scaled
+
+WILD = [[], [np.nan, -np.inf], [7.0] * 500, [-1.7e308, 0.0, 1.7e308] * 200, [0.0] * 900 + [1e-320]]
+
+
+@given(st.lists(st.floats(), max_size=60), st.integers(1, 40))
+@example(WILD[0], 1)
+@example(WILD[1], 1)
+@example(WILD[2], 1)
+@example(WILD[3], 1)
+@example(WILD[4], 1)
+def test_whatever_a_column_holds_its_bins_ascend_and_are_never_more_than_its_rows_bear(
+    values, times
+):
+    column = np.array(values * times, "float64")
+    numeric = fit_numeric("x", column, 0)
+    edges = np.array(numeric.edges)
+    assert 1 <= len(edges) <= BINS + 1
+    assert len(edges) <= 2 + len(column) // ROWS_OF_A_BIN
+    assert (np.diff(edges) > 0).all()
+    assert np.abs(edges).max() <= FARTHEST
+    finite = column[np.isfinite(column)]
+    if len(finite):  # all of them are in some bin
+        inside = scaled(finite, numeric.center, numeric.scale)
+        assert edges[0] == inside.min() and edges[-1] == inside.max()
+
+
+def test_bins_hold_as_many_rows_each():
+    skewed = np.random.default_rng(0).lognormal(0, 2, 16_000)
+    numeric = fit_numeric("x", skewed, 0)
+    rows, _ = np.histogram((skewed - numeric.center) / numeric.scale, numeric.edges)
+    assert len(rows) == BINS
+    np.testing.assert_allclose(rows, 1000, atol=2)
+
+
+def test_steps_in_a_number_are_learned_and_what_lies_beyond_or_is_missing_stays_sane(tmp_path):
+    """The target goes up and down four times with x; missing ones have a level of their own."""
+    random = np.random.default_rng(0)
+    x = random.random(3000)
+    target = np.floor(8 * x) % 2
+    missing = random.random(3000) < 0.1
+    table = pd.DataFrame(
+        {
+            "city": random.choice(list("abcd"), 3000),
+            "x": np.where(missing, np.nan, x),
+            "few": random.choice([0.5, 1.5], 3000),  # fewer bins than x has
+            "target": np.where(missing, 3.0, target) + random.normal(0, 0.1, 3000),
+        }
+    )
+    options = ["--data", write(table, tmp_path / "table.csv"), "--target", "target"]
+    options += ["--categorical", "city", "--numeric", "x", "few", "--epochs", 10]
+    succeeded(call("build_embeddings.py", *options, "--output", tmp_path / "set"))
+    options = ["--embeddings", tmp_path / "set", "--epochs", 10]
+    succeeded(call("build_embed_model.py", *options))
+    metrics = read_json(tmp_path / "set/embed_model/metrics.json")
+    assert metrics["test"]["rmse"] < 0.3  # without vectors of numbers 0.5; of the noise 0.1
+
+    new = pd.DataFrame({"city": "a", "x": [-1e300, -5.0, 5.0, 1e300, None], "few": 0.5})
+    options = ["--embeddings", tmp_path / "set", "--output", tmp_path / "predicted.csv"]
+    succeeded(call("build_embed_model.py", "--predict", write(new, tmp_path / "new.csv"), *options))
+    predicted = pd.read_csv(tmp_path / "predicted.csv").predicted
+    assert predicted[:4].between(-2, 3).all()
+    assert abs(predicted[4] - 3) < 0.3
