@@ -75,6 +75,7 @@ from data.table import DATE_PARTS, read_table
 SLOWER = 0.3  # of the learning rate, for vectors that come from another table
 SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
 SMALLER = 0.3  # of their spread, for scaled numbers beside vectors
+WAVES = 16  # of each number
 NUMBER_SIZE = 8  # of the vector of a number
 FEW_ROWS = 50_000  # in so small a table every row counts
 PREDICTED_AT_ONCE = 131_072
@@ -221,21 +222,31 @@ def build_model(encoding, recipe, seed=0):
 
 
 def present_numbers(numbers, numerics, recipe):
-    """Scaled numbers without missing ones, a vector for each, with dropout, and a flag for each
-    column that had some missing in training.
+    """Scaled numbers without missing ones, waves of them, a vector for each, with dropout, and a
+    flag for each column that had some missing in training.
 
     Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
-    (2024), section 3; and made smaller, as the components of a category's vector are: at their own
-    size they would outweigh whole embeddings from the first step on. A number's vector is a linear
-    function of its way through the bins of its column, 1 for each bin below it and a share of its
-    own: piecewise linear encoding, Gorishniy et al., On Embeddings for Numerical Features (2022),
-    section 3.2. So steps and bumps are as easily learned as they are by trees.
+    (2024), section 3. Smooth functions of them are easily learned from waves, a linear mixture of
+    cosines of each whose frequencies are trained; steps, as trees learn them, from a vector, linear
+    in a number's way through the bins of its column, 1 for each bin below it and a share of its
+    own. Both after Gorishniy et al., On Embeddings for Numerical Features (2022), sections 3.2 and
+    3.3, who mix each number's own cosines only; their biases as in RealMLP. All are as small as the
+    components of a category's vector: at their own size they would outweigh whole embeddings from
+    the first step on.
     """
     from keras import initializers, layers, ops
 
     missing = ops.isnan(numbers)
     filled = ops.where(missing, 0.0, numbers)
     drawn_in = filled / ops.sqrt(1.0 + ops.square(filled / 3.0))
+    waves = layers.DepthwiseConv1D(
+        1,
+        depth_multiplier=WAVES,
+        depthwise_initializer=initializers.RandomNormal(stddev=0.2 * np.pi),
+        bias_initializer=initializers.RandomUniform(-np.pi, np.pi),
+        name="waves",
+    )(drawn_in[:, None, :])
+    mixed = layers.Dense(3 * len(numerics), name="mixed_waves")(ops.cos(waves[:, 0]))
     most = max(len(numeric.edges) for numeric in numerics) + 1
     edges = np.full((len(numerics), most), 2 * FARTHEST, "float32")  # where there is no bin
     for row, numeric in zip(edges, numerics, strict=True):
@@ -249,7 +260,7 @@ def present_numbers(numbers, numerics, recipe):
         name="number_vectors",
     )(way)
     vectors = layers.Dropout(recipe.embedding_dropout)(layers.Flatten()(vectors))
-    parts = [SMALLER * drawn_in, vectors]
+    parts = [SMALLER * drawn_in, SMALLER * mixed, vectors]
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return layers.Concatenate(name="present_numbers")(parts)
