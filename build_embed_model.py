@@ -222,48 +222,68 @@ def build_model(encoding, recipe, seed=0):
 
 
 def present_numbers(numbers, numerics, recipe):
-    """Scaled numbers without missing ones, waves of them, a vector for each, with dropout, and a
-    flag for each column that had some missing in training.
+    """Scaled numbers without missing ones, waves of them, a vector for each, and a flag for each
+    column that had some missing in training.
 
     Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
-    (2024), section 3. Smooth functions of them are easily learned from waves, a linear mixture of
-    cosines of each whose frequencies are trained; steps, as trees learn them, from a vector, linear
-    in a number's way through the bins of its column, 1 for each bin below it and a share of its
-    own. Both after Gorishniy et al., On Embeddings for Numerical Features (2022), sections 3.2 and
-    3.3, who mix each number's own cosines only; their biases as in RealMLP. All are as small as the
-    components of a category's vector: at their own size they would outweigh whole embeddings from
-    the first step on.
+    (2024), section 3. Smooth functions of them are easily learned from waves, steps, as trees learn
+    them, from vectors: Gorishniy et al., On Embeddings for Numerical Features (2022), section 3.
+    Numbers and waves are made as small as the components of a category's vector: at their own size
+    they would outweigh whole embeddings from the first step on.
     """
-    from keras import initializers, layers, ops
+    from keras import layers, ops
 
     missing = ops.isnan(numbers)
     filled = ops.where(missing, 0.0, numbers)
     drawn_in = filled / ops.sqrt(1.0 + ops.square(filled / 3.0))
+    vectors = layers.Dropout(recipe.embedding_dropout)(number_vectors(filled, numerics))
+    parts = [SMALLER * drawn_in, SMALLER * waves_of(drawn_in), vectors]
+    flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
+    parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
+    return layers.Concatenate(name="present_numbers")(parts)
+
+
+def waves_of(numbers):
+    """Linear mixtures of cosines of all numbers, whose frequencies are trained; the biases as in
+    RealMLP.
+
+    Returns:
+        float32 [batch, 3 * numeric columns]
+    """
+    from keras import initializers, layers, ops
+
     waves = layers.DepthwiseConv1D(
         1,
         depth_multiplier=WAVES,
         depthwise_initializer=initializers.RandomNormal(stddev=0.2 * np.pi),
         bias_initializer=initializers.RandomUniform(-np.pi, np.pi),
         name="waves",
-    )(drawn_in[:, None, :])
-    mixed = layers.Dense(3 * len(numerics), name="mixed_waves")(ops.cos(waves[:, 0]))
+    )(numbers[:, None, :])
+    return layers.Dense(3 * numbers.shape[1], name="mixed_waves")(ops.cos(waves[:, 0]))
+
+
+def number_vectors(numbers, numerics):
+    """A vector for each number, linear in its way through the bins of its column: 1 for each bin
+    below it and a share of its own (piecewise linear encoding).
+
+    Returns:
+        float32 [batch, NUMBER_SIZE * numeric columns]
+    """
+    from keras import initializers, layers, ops
+
     most = max(len(numeric.edges) for numeric in numerics) + 1
     edges = np.full((len(numerics), most), 2 * FARTHEST, "float32")  # where there is no bin
     for row, numeric in zip(edges, numerics, strict=True):
         row[: len(numeric.edges)] = numeric.edges
     low, width = edges[:, :-1], np.maximum(np.diff(edges), np.finfo("float32").tiny)
-    way = ops.clip((filled[:, :, None] - low) / width, 0.0, 1.0)
+    way = ops.clip((numbers[:, :, None] - low) / width, 0.0, 1.0)
     vectors = layers.EinsumDense(
         "bnk,nkv->bnv",
         (len(numerics), NUMBER_SIZE),
         kernel_initializer=initializers.RandomUniform(-0.05, 0.05),
         name="number_vectors",
     )(way)
-    vectors = layers.Dropout(recipe.embedding_dropout)(layers.Flatten()(vectors))
-    parts = [SMALLER * drawn_in, SMALLER * mixed, vectors]
-    flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
-    parts += [ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
-    return layers.Concatenate(name="present_numbers")(parts)
+    return layers.Flatten()(vectors)
 
 
 def starting_model(saved, vectors, encoding, recipe, seed):
