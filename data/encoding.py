@@ -245,16 +245,17 @@ def fit_numeric(column, values, missing):
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Numeric(column, 0.0, 1.0, missing, [0.0])
+    shares = np.linspace(0, 1, 1 + min(BINS, max(1, len(finite) // ROWS_OF_A_BIN)))
     # Values of the column, not means of two, which overflow for numbers near 1e308.
-    low, center, high = np.quantile(finite, [0.25, 0.5, 0.75], method="nearest").tolist()
+    found = np.quantile(finite, [0.25, 0.5, 0.75, *shares], method="nearest")
+    low, center, high = found[:3].tolist()
     scale = high - low
     if not scale > 0:
         scale = finite.max().item() / 2 - finite.min().item() / 2
     if not (math.isfinite(scale) and scale >= SMALLEST_SCALE):
         scale = 1.0
-    quantiles = np.linspace(0, 1, 1 + min(BINS, max(1, len(finite) // ROWS_OF_A_BIN)))
-    edges = scaled(np.quantile(finite, quantiles, method="nearest"), center, scale)
-    return Numeric(column, center, scale, missing, np.unique(edges).tolist())
+    edges = np.unique(scaled(found[3:], center, scale))
+    return Numeric(column, center, scale, missing, edges.tolist())
 
 
 def scaled(numbers, center, scale):
@@ -297,8 +298,8 @@ def _skewness(values):
     """The third standardised moment."""
     if values.min() == values.max():  # of those taken
         return 0.0
-    scaled = values / np.abs(values).max()  # whose squares neither overflow nor vanish
-    centered = scaled - scaled.mean()
+    values = values / np.abs(values).max()  # whose squares neither overflow nor vanish
+    centered = values - values.mean()
     return float((centered**3).mean() / (centered**2).mean() ** 1.5)
 
 

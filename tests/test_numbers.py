@@ -8,15 +8,13 @@ from hypothesis import strategies as st
 
 from data.encoding import BINS, FARTHEST, ROWS_OF_A_BIN, fit_numeric, scaled
 
-WILD = [[], [np.nan, -np.inf], [7.0] * 500, [-1.7e308, 0.0, 1.7e308] * 200, [0.0] * 900 + [1e-320]]
-
 
 @given(st.lists(st.floats(), max_size=60), st.integers(1, 40))
-@example(WILD[0], 1)
-@example(WILD[1], 1)
-@example(WILD[2], 1)
-@example(WILD[3], 1)
-@example(WILD[4], 1)
+@example([], 1)
+@example([np.nan, -np.inf], 1)
+@example([7.0], 500)
+@example([-1.7e308, 0.0, 1.7e308], 200)
+@example([0.0] * 900 + [1e-320], 1)
 def test_whatever_a_column_holds_its_bins_ascend_and_are_never_more_than_its_rows_bear(
     values, times
 ):
@@ -61,7 +59,7 @@ def test_steps_in_a_number_are_learned_and_what_lies_beyond_or_is_missing_stays_
     options = ["--embeddings", tmp_path / "set", "--epochs", 10]
     succeeded(call("build_embed_model.py", *options))
     metrics = read_json(tmp_path / "set/embed_model/metrics.json")
-    assert metrics["test"]["rmse"] < 0.3  # without vectors of numbers 0.5; of the noise 0.1
+    assert metrics["test"]["rmse"] < 0.3  # without vectors of numbers 0.43; of the noise 0.1
 
     new = pd.DataFrame({"city": "a", "x": [-1e300, -5.0, 5.0, 1e300, None], "few": 0.5})
     options = ["--embeddings", tmp_path / "set", "--output", tmp_path / "predicted.csv"]
