@@ -2,7 +2,7 @@
 
     python build_embed_model.py                               # takes up the last embeddings saved
     python build_embed_model.py --embeddings saved_embeddings/sales --frozen
-    python build_embed_model.py --embeddings saved_embeddings/sales \\
+    python build_embed_model.py --embeddings saved_embeddings/sales/embed_model \\
         --data customers.csv --target Customers               # another table, another target
     python build_embed_model.py --predict new_rows.csv
 
@@ -14,6 +14,7 @@ saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs 
 import argparse
 import json
 import os
+import shlex
 import tempfile
 import time
 import warnings
@@ -72,7 +73,7 @@ from data.saving import (
 )
 from data.table import DATE_PARTS, read_table
 
-SLOWER = 0.3  # of the learning rate, for vectors that come from another table
+SLOWER = 0.03  # of the learning rate, for vectors that come from another table
 SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
 SMALLER = 0.3  # of their spread, for scaled numbers beside vectors
 WAVES = 16  # of each number
@@ -103,8 +104,7 @@ def main():
 
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
-        again = {} if options.data else {"embedding_scale": SHORTER, "embedding_rate": 1.0}
-        recipe = final_recipe(dataset, options, **again)
+        recipe = final_recipe(dataset, options, carried=options.data is not None)
         checkpoint = checkpoint_of(
             work, dataset, recipe, options, workers, sources=sources, frozen=options.frozen
         )
@@ -145,6 +145,11 @@ def main():
         publish(staging, output)
         checkpoint.remove()
     print(f"saved in {output}/embed_model")
+    if not options.data:
+        print(
+            "to carry its vectors to another table: python build_embed_model.py --embeddings "
+            f"{shlex.quote(str(output / 'embed_model'))} --data FILE --target COLUMN"
+        )
 
 
 # The last fit
@@ -189,16 +194,20 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
 # The model
 
 
-def final_recipe(dataset, options, **chosen):
+def final_recipe(dataset, options, carried=False, **chosen):
     """The recipe of `recipe_for`, with several networks in one on top of the embeddings.
 
     Their mean errs less than each of them, and the vectors must serve them all (Lakshminarayanan
     et al., Deep Ensembles, 2017). The fewer the rows the more it matters and the less it costs;
     with very many, where it matters no more, there is one.
+
+    Args:
+        carried: the vectors come from another table, else from the very same rows.
     """
     rows = len(dataset.split["train"])
     members = 8 if rows < 10_000 else 2 if rows < 100_000 else 1
-    return recipe_for(dataset, options, **{"embedding_rate": SLOWER, "members": members} | chosen)
+    start = {"embedding_rate": SLOWER} if carried else {"embedding_scale": SHORTER}
+    return recipe_for(dataset, options, carried=carried, members=members, **start | chosen)
 
 
 def build_model(encoding, recipe, seed=0):
@@ -218,7 +227,30 @@ def build_model(encoding, recipe, seed=0):
         inputs["numbers"] = numbers
         parts.append(present_numbers(numbers, encoding.numerics, recipe))
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-    return keras.Model(inputs, head(hidden, encoding.target, recipe), name="network")
+    outputs = head(hidden, encoding.target, recipe)
+    if recipe.carried:
+        outputs = outputs + wide(codes, encoding, recipe)
+    return keras.Model(inputs, outputs, name="network")
+
+
+def wide(codes, encoding, recipe):
+    """What each category adds to the outputs by itself, beside the network: the wide part of Wide
+    and Deep (Cheng et al., 2016), zero at first.
+
+    Vectors from another table cannot know what is peculiar to a category under this target. From
+    few rows of it one number is learned, where the move of a whole vector would overfit.
+
+    Returns:
+        float32 [batch, members, outputs]
+    """
+    from keras import layers, ops
+
+    starts = np.cumsum([0, *(vocabulary.cardinality for vocabulary in encoding.vocabularies)])
+    shape = recipe.members, encoding.target.outputs
+    shares = layers.Embedding(
+        int(starts[-1]), int(np.prod(shape)), embeddings_initializer="zeros", name="wide"
+    )(codes + starts[:-1].astype("int32"))
+    return layers.Reshape(shape)(ops.sum(shares, axis=1))
 
 
 def present_numbers(numbers, numerics, recipe):
@@ -314,7 +346,7 @@ def load_vectors(model, encoding, saved, recipe, frozen):
         new = vocabulary.cardinality - len(vectors)
         layer = model.get_layer(f"embedding_{i}")
         layer.set_weights([np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])])
-        layer.came_trained = True
+        layer.came_trained = len(vectors)  # its first rows
         layer.trainable = not frozen
 
 
@@ -817,8 +849,8 @@ def parse():
     description, _, _ = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description,
-        epilog="example:\n  python build_embed_model.py --embeddings saved_embeddings/sales "
-        "--data customers.csv --target Customers",
+        epilog="example:\n  python build_embed_model.py --data customers.csv --target Customers "
+        "\\\n      --embeddings saved_embeddings/sales/embed_model",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -828,7 +860,8 @@ def parse():
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="sets that build_embeddings.py saved (default: the one saved last)",
+        help="sets that build_embeddings.py saved, or the embed_model/ in one, whose vectors have "
+        "learned for longer (default: the one saved last)",
     )
     vectors.add_argument(
         "--use",

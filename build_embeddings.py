@@ -232,6 +232,7 @@ class Recipe:
     embedding_dropout: float = 0.1
     embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
     embedding_scale: float = 1.0  # of the length that such vectors come with
+    carried: bool = False  # such vectors come from another table
     patience: int = 5
 
 
@@ -566,7 +567,8 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, share=(1, slice(N
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
-    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5.
+    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5. Not so one whose vector
+    comes from another table: it is no worse for being rare in this one.
 
     Args:
         share: (replicas that divide each batch among them, the slice of those that are here).
@@ -579,8 +581,9 @@ def batches(dataset, rows, model, recipe, seed, first_epoch=0, share=(1, slice(N
     batch = min(recipe.batch_size, len(rows))
     replicas, here = share
     unseen = [1 / (1 + np.maximum(v.rows, 1)) for v in dataset.encoding.vocabularies]
-    for chance in unseen:
-        chance[:RESERVED] = 0
+    for i, chance in enumerate(unseen):
+        came = getattr(model.get_layer(f"embedding_{i}"), "came_trained", 0)
+        chance[: max(RESERVED, came * recipe.carried)] = 0
     dtype = record_type(dataset, model)
     at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
