@@ -101,6 +101,7 @@ def main():
         show_columns(dataset)
         check_uses(dataset, options)
         sources = show_matches(dataset, saved, sets)
+        show_plan(dataset, options.frozen, sets)
 
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
@@ -125,7 +126,7 @@ def main():
         comparison = None
         if options.compare:
             comparison = compare(dataset, saved, recipe, options.seed)
-            print(comparison.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+            print(comparison.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
             print(bought(comparison))
 
         # Save a model that is complete in itself, with the vectors that it uses.
@@ -667,9 +668,9 @@ def choose_columns(sets, options):
         else:
             candidates = homes.get(saved, [])
         if not equals or not candidates:
+            wrong = f"no set has '{saved}'" if equals else "write SAVED=COLUMN or SET:SAVED=COLUMN"
             raise InputError(
-                f"--use {use}: write SAVED=COLUMN or SET:SAVED=COLUMN; the saved columns are "
-                f"{', '.join(sorted(homes))}."
+                f"--use {use}: {wrong}; the saved columns are {', '.join(sorted(homes))}."
             )
         if len(candidates) > 1:
             raise InputError(
@@ -757,6 +758,20 @@ def show_matches(dataset, chosen, sets):
     ]
 
 
+def show_plan(dataset, frozen, sets):
+    """Print what becomes of the saved vectors, and whether the rows are split otherwise than the
+    sets' own."""
+    print(f"saved vectors: {'frozen' if frozen else 'fine-tuned'}")
+    at_random = dataset.settings["split_by"] is None and not dataset.settings["test_data"]
+    for name, (folder, manifest, _) in sets.items():
+        column = saved_settings(manifest, folder)[0]["split_by"]
+        if at_random and column in dataset.roles:
+            show_note(
+                f"'{name}' was split in the order of '{column}', this table is split at random, "
+                f"which may flatter; --split-by {column} tests on the latest rows."
+            )
+
+
 # New rows
 
 
@@ -803,7 +818,7 @@ def predict_rows(options):
                 lines.to_csv(file, index=False, header=start == 0)
                 progress(chosen[-1] + 1, (chosen[-1] + 1) / table.rows)
         unfinished.replace(output)
-    progress.done(f"{table.rows:,} predictions in {output}")
+    progress.done(f"{table.rows:,} predictions of {folder} in {output}")
 
 
 def load_network(path, encoding):

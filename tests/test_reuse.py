@@ -1,5 +1,6 @@
 """Vectors carried over to another table and another target."""
 
+import json
 import shutil
 
 import numpy as np
@@ -142,6 +143,22 @@ def test_fine_tuned_unknown_categories_get_rows_that_start_as_the_unseen_one(fin
     assert manifest(source / "fine-tuned" / "embed_model")["target"]["task"] == "regression"
 
 
+def test_a_set_split_by_a_column_says_so_where_the_new_table_is_split_at_random(source, tmp_path):
+    shutil.copytree(source / "sales", tmp_path / "sales")
+    told = read_json(tmp_path / "sales/embeddings.json")
+    told["options"]["split_by"] = "age"
+    (tmp_path / "sales/embeddings.json").write_text(json.dumps(told))
+    options = ["--data", source / "customers.csv", "--target", "left", "--drop", "spent", "shop"]
+    options += ["--use", "city=home", "--epochs", 1, "--embeddings", tmp_path / "sales"]
+    said = succeeded(call(SECOND, *options, "--output", tmp_path / "random")).stdout
+    assert "note: 'sales' was split in the order of 'age'" in said
+    assert "saved vectors: fine-tuned" in said
+    options += ["--split-by", "age", "--frozen"]
+    said = succeeded(call(SECOND, *options, "--output", tmp_path / "ordered")).stdout
+    assert "in the order of" not in said
+    assert "saved vectors: frozen" in said
+
+
 def test_the_sets_are_recorded_with_their_sha256(frozen, source):
     found = {item["set"]: item for item in manifest(source / "frozen" / "embed_model")["sources"]}
     assert set(found) == {str(source / "sales"), str(source / "paint")}
@@ -228,7 +245,7 @@ def test_a_carried_set_is_a_set_to_carry_on(fine_tuned, source, tmp_path):
     [
         # which of the two sets?
         (["--embeddings", "sales", "paint", "--use", "city=home"], "sales:city=home"),
-        (["--embeddings", "sales", "--use", "town=home"], "city"),
+        (["--embeddings", "sales", "--use", "town=home"], "no set has 'town'; the saved columns"),
         (["--embeddings", "sales", "--use", "city"], "SAVED=COLUMN"),
         (["--embeddings", "sales", "--use", "city=hoem"], "'hoem'"),
         # the set knows no kind of weather
