@@ -230,28 +230,27 @@ def build_model(encoding, recipe, seed=0):
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     outputs = head(hidden, encoding.target, recipe)
     if recipe.carried:
-        outputs = outputs + wide(codes, encoding, recipe)
+        outputs = outputs + wide(codes, encoding)
     return keras.Model(inputs, outputs, name="network")
 
 
-def wide(codes, encoding, recipe):
-    """What each category adds to the outputs by itself, beside the network: the wide part of Wide
-    and Deep (Cheng et al., 2016), zero at first.
+def wide(codes, encoding):
+    """What each category adds to the outputs of all members by itself, beside the network: the wide
+    part of Wide and Deep (Cheng et al., 2016), zero at first.
 
     Vectors from another table cannot know what is peculiar to a category under this target. From
     few rows of it one number is learned, where the move of a whole vector would overfit.
 
     Returns:
-        float32 [batch, members, outputs]
+        float32 [batch, 1, outputs]
     """
     from keras import layers, ops
 
     starts = np.cumsum([0, *(vocabulary.cardinality for vocabulary in encoding.vocabularies)])
-    shape = recipe.members, encoding.target.outputs
-    shares = layers.Embedding(
-        int(starts[-1]), int(np.prod(shape)), embeddings_initializer="zeros", name="wide"
+    numbers = layers.Embedding(
+        int(starts[-1]), encoding.target.outputs, embeddings_initializer="zeros", name="wide"
     )(codes + starts[:-1].astype("int32"))
-    return layers.Reshape(shape)(ops.sum(shares, axis=1))
+    return ops.sum(numbers, axis=1, keepdims=True)
 
 
 def present_numbers(numbers, numerics, recipe):
