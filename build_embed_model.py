@@ -101,6 +101,7 @@ def main():
         show_columns(dataset)
         check_uses(dataset, options)
         sources = show_matches(dataset, saved, sets)
+        models = saved_models(dataset, sources) if options.data else []
         show_plan(dataset, options.frozen, sets)
 
         # Embeddings and numeric columns into one network, and train it.
@@ -110,7 +111,9 @@ def main():
             work, dataset, recipe, options, workers, sources=sources, frozen=options.frozen
         )
 
-        build = partial(starting_model, saved, "frozen" if options.frozen else "fine-tuned")
+        networks = [(frozen_network(*model, i), model[1]) for i, model in enumerate(models)]
+        how = "frozen" if options.frozen else "fine-tuned"
+        build = partial(starting_model, saved, networks, how)
         model, history, metrics = fit(build, dataset, recipe, options.seed, checkpoint, workers)
         if workers.index:
             return  # the chief saves what all have learned
@@ -125,7 +128,7 @@ def main():
 
         comparison = None
         if options.compare:
-            comparison = compare(dataset, saved, recipe, options.seed)
+            comparison = compare(dataset, saved, networks, recipe, options.seed)
             print(comparison.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
             print(bought(comparison))
 
@@ -211,8 +214,11 @@ def final_recipe(dataset, options, carried=False, **chosen):
     return recipe_for(dataset, options, carried=carried, members=members, **start | chosen)
 
 
-def build_model(encoding, recipe, seed=0):
+def build_model(encoding, recipe, seed=0, networks=()):
     """The final network: embeddings and scaled numbers, concatenated, dense layers, outputs.
+
+    Args:
+        networks: list of (frozen network, its encoding); what they expect are more numbers.
 
     Returns:
         keras.Model: {"codes": int32 [batch, columns], "numbers": float32 [batch, numeric columns],
@@ -223,10 +229,13 @@ def build_model(encoding, recipe, seed=0):
     keras.utils.set_random_seed(seed)
     codes = keras.Input((len(encoding.vocabularies),), dtype="int32", name="codes")
     inputs, parts = {"codes": codes}, [embed(codes, encoding.vocabularies, recipe)]
+    numbers = None
     if encoding.numerics:
         numbers = keras.Input((len(encoding.numerics),), name="numbers")
         inputs["numbers"] = numbers
         parts.append(present_numbers(numbers, encoding.numerics, recipe))
+    for network, other in networks:
+        parts.append(SMALLER * expected(codes, numbers, encoding, network, other))
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     outputs = head(hidden, encoding.target, recipe)
     if recipe.carried:
@@ -251,6 +260,47 @@ def wide(codes, encoding):
         int(starts[-1]), encoding.target.outputs, embeddings_initializer="zeros", name="wide"
     )(codes + starts[:-1].astype("int32"))
     return ops.sum(numbers, axis=1, keepdims=True)
+
+
+def expected(codes, numbers, encoding, network, other):
+    """What a saved network makes of the rows: outputs for its own target, the mean of its members.
+
+    Its dense layers know how the vectors act together, which few rows cannot teach anew.
+
+    Args:
+        encoding: of codes and numbers; other: of the network, with columns that are all among them.
+
+    Returns:
+        float32 [batch, outputs of the network]
+    """
+    from keras import ops
+
+    columns = [vocabulary.column for vocabulary in encoding.vocabularies]
+    cardinalities = np.array([v.cardinality for v in other.vocabularies], "int32")
+    codes = ops.stack([codes[:, columns.index(v.column)] for v in other.vocabularies], axis=1)
+    inputs = {"codes": ops.where(codes < cardinalities, codes, UNSEEN)}
+    if other.numerics:
+        mine, scaled = {n.column: (i, n) for i, n in enumerate(encoding.numerics)}, []
+        for numeric in other.numerics:
+            i, own = mine[numeric.column]
+            shift = (own.center - numeric.center) / numeric.scale
+            scaled.append(numbers[:, i] * (own.scale / numeric.scale) + shift)
+        inputs["numbers"] = ops.clip(ops.stack(scaled, axis=1), -FARTHEST, FARTHEST)
+    return ops.mean(network(inputs), axis=1)
+
+
+def frozen_network(path, encoding, i):
+    """The network of a saved model, to be a part of another one: it learns and drops nothing."""
+    import keras
+
+    network = load_network(path, encoding)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    frozen = keras.Model.from_config(network.get_config() | {"name": f"saved_network_{i}"})
+    frozen.set_weights(network.get_weights())
+    frozen.trainable = False
+    return frozen
 
 
 def present_numbers(numbers, numerics, recipe):
@@ -318,13 +368,14 @@ def number_vectors(numbers, numerics):
     return layers.Flatten()(vectors)
 
 
-def starting_model(saved, vectors, encoding, recipe, seed):
+def starting_model(saved, networks, vectors, encoding, recipe, seed):
     """The final network before training.
 
     Args:
-        saved: see `choose_columns`; vectors: "scratch" for none of them, "frozen" or "fine-tuned".
+        saved: see `choose_columns`; networks: see `build_model`.
+        vectors: "scratch" for none of them and no networks, "frozen" or "fine-tuned".
     """
-    model = build_model(encoding, recipe, seed)
+    model = build_model(encoding, recipe, seed, () if vectors == "scratch" else networks)
     if vectors != "scratch":
         load_vectors(model, encoding, saved, recipe, frozen=vectors == "frozen")
     return model
@@ -415,7 +466,7 @@ def input_name(column, i):
 # Is it worth it? Other models without and with the vectors, our network without and with them
 
 
-def compare(dataset, saved, recipe, seed):
+def compare(dataset, saved, networks, recipe, seed):
     """Judge other models and ours on the same test rows, without and with the saved vectors.
 
     The paper's own experiment (tables III and IV): nearest neighbours, random forest and boosted
@@ -423,7 +474,7 @@ def compare(dataset, saved, recipe, seed):
     at most 30,000 rows and judged on at most 10,000, drawn at random; our network on all.
 
     Args:
-        saved: see `choose_columns`.
+        saved: see `choose_columns`; networks: see `build_model`.
 
     Returns:
         DataFrame, a line for each model: model, input, rows, metrics (the mean over up to three
@@ -465,7 +516,7 @@ def compare(dataset, saved, recipe, seed):
             line(name, features, [predicted], time.monotonic() - started, len(train))
     position = np.searchsorted(dataset.split["test"], test)
     for vectors in ("scratch", "frozen", "fine-tuned"):
-        build = partial(starting_model, saved, vectors)
+        build = partial(starting_model, saved, networks, vectors)
         started, runs = time.monotonic(), []
         while len(runs) < 3 and time.monotonic() - started < 30:
             model, _, _ = fit(build, dataset, recipe, seed + len(runs))
@@ -755,6 +806,53 @@ def show_matches(dataset, chosen, sets):
         }
         for name, columns in used.items()
     ]
+
+
+def saved_models(dataset, sources):
+    """The final models of the sets, each where this table has all of its columns.
+
+    Args:
+        sources: of `show_matches`; a set whose model is used gets "model", path, sha256 and target.
+
+    Returns:
+        list of (path of a model.keras, its `data.encoding.Encoding` with this table's columns)
+
+    Raises:
+        InputError: the file is not what was saved.
+    """
+    mine = {vocabulary.column: vocabulary for vocabulary in dataset.encoding.vocabularies}
+    numerics, models = {numeric.column for numeric in dataset.encoding.numerics}, []
+    for source in sources:
+        folder = Path(source["set"])
+        folder = folder if (folder / "model.keras").exists() else folder / "embed_model"
+        if not (folder / "model.keras").exists():
+            continue
+        manifest, _ = read_set(folder)
+        path, encoding = (
+            check_file(folder, manifest, "model.keras"),
+            saved_encoding(manifest, folder),
+        )
+        serving, lacking = {saved: column for column, saved in source["columns"].items()}, []
+        for vocabulary in encoding.vocabularies:
+            column = serving.get(vocabulary.column)
+            values = mine[column].values if column else []
+            if column is None or values[: len(vocabulary.values)] != vocabulary.values:
+                lacking.append(vocabulary.column)
+            vocabulary.column = column
+        lacking += [n.column for n in encoding.numerics if n.column not in numerics]
+        target = encoding.target.column
+        if lacking or len(serving) < len(source["columns"]):
+            lacking = ", ".join(lacking) or "a column of its own for each saved one"
+            show_note(f"what {folder} expects of {target} is not used: this table lacks {lacking}.")
+            continue
+        print(f"one more number to learn from: the {target} that {folder} expects")
+        source["model"] = {
+            "path": str(path),
+            "sha256": manifest["files"]["model.keras"],
+            "target": target,
+        }
+        models.append((path, encoding))
+    return models
 
 
 def show_plan(dataset, frozen, sets):

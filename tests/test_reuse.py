@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from conftest import (
     CITIES,
     arrays,
     call,
+    make_table,
     manifest,
     predictions,
     read_json,
@@ -290,3 +292,50 @@ def test_what_is_peculiar_to_a_category_under_the_new_target_is_learned_from_one
     succeeded(call(SECOND, *options))
     # 0.49; without the wide part 0.73, where rare ones are shown as unseen 0.65
     assert read_json(tmp_path / "new/embed_model/metrics.json")["test"]["rmse"] < 0.57
+
+
+@pytest.fixture(scope="module")
+def expecting(regression, tmp_path_factory):
+    """A set with its final model, carried to a table that has all of the model's columns; then
+    the set is gone."""
+    folder = tmp_path_factory.mktemp("expecting")
+    shutil.copytree(regression.output, folder / "sales")
+    write(make_table(300, 30).drop(columns=["sales", "paint"]), folder / "orders.csv")
+    options = ["--embeddings", "sales", "--data", "orders.csv", "--target", "bought"]
+    options += ["--categorical", "grade", "--epochs", 2]
+    run = succeeded(call(SECOND, *options, "--output", "all", cwd=folder))
+    lacking = succeeded(call(SECOND, *options, "--drop", "y", "--output", "lacking", cwd=folder))
+    checksum = sha256(folder / "sales" / "embed_model" / "model.keras")
+    shutil.rmtree(folder / "sales")
+    return SimpleNamespace(folder=folder, run=run, lacking=lacking, checksum=checksum)
+
+
+def test_what_the_final_model_of_a_set_expects_is_one_more_number(expecting):
+    assert "one more number to learn from: the sales that " in expecting.run.stdout
+    (source,) = manifest(expecting.folder / "all" / "embed_model")["sources"]
+    assert source["model"]["target"] == "sales"
+    assert source["model"]["sha256"] == expecting.checksum
+
+
+def test_a_model_whose_columns_the_table_lacks_is_told_and_not_used(expecting):
+    (note,) = [line for line in expecting.lacking.stdout.splitlines() if "expects" in line]
+    assert note.startswith("note: ")
+    assert note.endswith("is not used: this table lacks y.")
+    (source,) = manifest(expecting.folder / "lacking" / "embed_model")["sources"]
+    assert "model" not in source
+
+
+def test_a_model_with_another_one_inside_stands_on_its_own(expecting):
+    """It predicts the same from raw rows when the set is gone, and can be carried on itself."""
+    folder = expecting.folder
+    saved = predictions(folder / "all" / "embed_model")
+    table = pd.read_csv(folder / "orders.csv", dtype=str, keep_default_na=False)
+    write(table.iloc[saved["row"]], folder / "new.csv")
+    call(SECOND, "--embeddings", "all", "--predict", "new.csv", "--output", "p.csv", cwd=folder)
+    again = pd.read_csv(folder / "p.csv")
+    np.testing.assert_allclose(again.filter(like="yes"), saved.filter(like="yes"), atol=1e-5)
+    write(make_table(300, 31).drop(columns=["bought", "paint"]), folder / "sales.csv")
+    options = ["--embeddings", "all/embed_model", "--data", "sales.csv", "--target", "sales"]
+    options += ["--categorical", "grade", "--epochs", 1, "--output", "on"]
+    carried = succeeded(call(SECOND, *options, cwd=folder))
+    assert "one more number to learn from: the bought that " in carried.stdout

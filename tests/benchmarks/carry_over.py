@@ -137,7 +137,11 @@ def compare(case, folder, train, test, seed, work):
         extend = vectors == "fine-tuned"
         dataset = read_dataset(settings_of(options), work / "cache", known, extend)
         recipe = second.final_recipe(dataset, options, carried=True)
-        build = partial(second.starting_model, saved, vectors)
+        networks = []
+        if vectors != "scratch":
+            models = second.saved_models(dataset, second.show_matches(dataset, saved, sets))
+            networks = [(second.frozen_network(*m, i), m[1]) for i, m in enumerate(models)]
+        build = partial(second.starting_model, saved, networks, vectors)
         model, _, _ = second.fit(build, dataset, recipe, seed)
         yield vectors, first.evaluate(model, dataset, "test")[0][case["metric"]]
     yield "LightGBM", lightgbm_error(case, train, test, seed)
