@@ -20,6 +20,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread for each
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
+
 CITIES = ["Łódź", "São Paulo", "Oslo", "Bern", "New York", "東京", 'The "Hague", NL', "Rome"]
 
 
