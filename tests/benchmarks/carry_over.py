@@ -58,7 +58,12 @@ CASES = {
         "title": "Late departures, with embeddings learned from another half-year's arrivals",
     },
 }  # fmt: skip
-COLOURS = {"frozen": "C0", "fine-tuned": "C1", "scratch": "C2", "LightGBM": "C3"}
+STYLES = {
+    "LightGBM": {"color": "C3", "marker": "o", "capsize": 3},
+    "scratch": {"color": "C2", "marker": "o", "capsize": 3},
+    "fine-tuned": {"color": "C1", "marker": "o", "capsize": 3},
+    "frozen": {"color": "C0", "marker": "x", "capsize": 3, "linestyle": "--"},  # often the same
+}
 
 
 def main():
@@ -178,14 +183,13 @@ def draw(case, table, path):
 
     figure = Figure(figsize=(7, 4.2), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for model, part in table.groupby("model"):
-        by_rows = part.groupby("rows").error
-        axes.errorbar(
-            by_rows.mean().index, by_rows.mean(), by_rows.std(), label=model, marker="o",
-            capsize=3, color=COLOURS[model],
-        )  # fmt: skip
+    for model, style in STYLES.items():
+        by_rows = table[table.model == model].groupby("rows").error
+        axes.errorbar(by_rows.mean().index, by_rows.mean(), by_rows.std(), label=model, **style)
     label = {"mape": "test MAPE", "log_loss": "test log loss"}[case["metric"]]
     axes.set(xscale="log", xlabel="rows of the new table", ylabel=label)
+    sizes = sorted(table.rows.unique())
+    axes.set_xticks(sizes, [f"{rows:,}" for rows in sizes])
     axes.set_title(case["title"], loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
