@@ -58,12 +58,7 @@ CASES = {
         "title": "Late departures, with embeddings learned from another half-year's arrivals",
     },
 }  # fmt: skip
-STYLES = {
-    "LightGBM": {"color": "C3", "marker": "o", "capsize": 3},
-    "scratch": {"color": "C2", "marker": "o", "capsize": 3},
-    "fine-tuned": {"color": "C1", "marker": "o", "capsize": 3},
-    "frozen": {"color": "C0", "marker": "x", "capsize": 3, "linestyle": "--"},  # often the same
-}
+STYLES = {"LightGBM": "C3o-", "scratch": "C2o-", "fine-tuned": "C1o-", "frozen": "C0x--"}
 
 
 def main():
@@ -185,7 +180,8 @@ def draw(case, table, path):
     axes = figure.subplots()
     for model, style in STYLES.items():
         by_rows = table[table.model == model].groupby("rows").error
-        axes.errorbar(by_rows.mean().index, by_rows.mean(), by_rows.std(), label=model, **style)
+        mean, spread = by_rows.mean(), by_rows.std()
+        axes.errorbar(mean.index, mean, spread, fmt=style, label=model, capsize=3)
     label = {"mape": "test MAPE", "log_loss": "test log loss"}[case["metric"]]
     axes.set(xscale="log", xlabel="rows of the new table", ylabel=label)
     sizes = sorted(table.rows.unique())
