@@ -97,7 +97,13 @@ def main():
         # Load the vectors, and read the table as they need it.
         saved = choose_columns(sets, options)
         vocabularies = vocabularies_of(saved, sets)
-        dataset = read_dataset(settings, work / "cache", vocabularies, extend=not options.frozen)
+        dataset = read_dataset(
+            settings,
+            work / "cache",
+            vocabularies,
+            extend=not options.frozen,
+            numeric=numeric_columns(sets),
+        )
         show_columns(dataset)
         check_uses(dataset, options)
         sources = show_matches(dataset, saved, sets)
@@ -162,10 +168,12 @@ def main():
 def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     """Build and train a model, then let it go on with the validation rows as well.
 
-    Rows split by time: the validation rows are the latest, and the most like those to come. Few
-    rows: each one counts. In both cases the best model goes on, on training and validation rows
-    together: split by time for as many epochs again, unless at the end the validation loss had
-    lost a tenth of what it had gained; else for a third of the epochs up to its lowest.
+    Rows split by time: the validation rows are the latest, and the most like those to come. So the
+    best model goes on, on training and validation rows together: for as many epochs again, unless
+    at the end the validation loss had lost a tenth of what it had gained; then for a third of the
+    epochs up to its lowest. Few rows, split at random: each one counts, and it goes on for such a
+    third too. Not if the loss was lowest before the last fifth of the epochs: it would overfit,
+    unless its vectors come from another table and hardly move.
 
     Args:
         build: function of (encoding, recipe, seed) that gives a new keras.Model.
@@ -182,7 +190,7 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     if dataset.settings["split_by"] is not None:
         gained = featureless_loss(dataset) - losses.min()
         epochs = len(losses) if losses.iloc[-1] - losses.min() < 0.1 * gained else -(-best // 3)
-    elif len(dataset.split["train"]) < FEW_ROWS:
+    elif len(dataset.split["train"]) < FEW_ROWS and (recipe.carried or best > 0.8 * recipe.epochs):
         epochs = best // 3
     if epochs:
         print(f"last fit: {epochs} epochs on training and validation rows together")
@@ -742,6 +750,12 @@ def vocabularies_of(chosen, sets):
     return found
 
 
+def numeric_columns(sets):
+    """The columns that were numeric in any of the sets' tables; their final models take them."""
+    settings = [saved_settings(manifest, folder)[0] for folder, manifest, _ in sets.values()]
+    return {column for each in settings for column in each["numeric"] or []}
+
+
 def check_uses(dataset, options):
     """Raise InputError if --use names a column that is not one of the categorical ones."""
     columns = [vocabulary.column for vocabulary in dataset.encoding.vocabularies]
@@ -837,13 +851,17 @@ def saved_models(dataset, sources):
             column = serving.get(vocabulary.column)
             values = mine[column].values if column else []
             if column is None or values[: len(vocabulary.values)] != vocabulary.values:
-                lacking.append(vocabulary.column)
+                lacking.append(f"categorical column '{vocabulary.column}'")
             vocabulary.column = column
-        lacking += [n.column for n in encoding.numerics if n.column not in numerics]
+        lacking += [
+            f"numeric column '{n.column}'" for n in encoding.numerics if n.column not in numerics
+        ]
         target = encoding.target.column
         if lacking or len(serving) < len(source["columns"]):
-            lacking = ", ".join(lacking) or "a column of its own for each saved one"
-            show_note(f"what {folder} expects of {target} is not used: this table lacks {lacking}.")
+            lacking = ", no ".join(lacking) or "column of its own for each saved one"
+            show_note(
+                f"what {folder} expects of {target} is not used: this table has no {lacking}."
+            )
             continue
         print(f"one more number to learn from: the {target} that {folder} expects")
         source["model"] = {

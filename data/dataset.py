@@ -77,7 +77,7 @@ def settings_of(options):
     return settings
 
 
-def read_dataset(settings, folder, vocabularies=None, extend=False):
+def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     """Read and encode a table.
 
     Args:
@@ -86,6 +86,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         vocabularies: dict of column -> `data.encoding.Vocabulary` from saved embeddings; other
             columns get theirs from the training rows.
         extend: add categories of the training rows that a saved vocabulary lacks, after its own.
+        numeric: columns that were numeric where those were saved; see `data.roles.assign`.
 
     Raises:
         InputError: anything that is wrong with the files or the options.
@@ -115,6 +116,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False):
         drop=settings["drop"],
         split_by=split_by,
         saved=vocabularies,
+        saved_numeric=numeric,
         where=first,
     )
     storage = {

@@ -198,8 +198,9 @@ def _whole(values):
 
 
 def assign(
-    sample, *, target, categorical, numeric, dates, drop, split_by=None, saved=(), where="the table"
-):
+    sample, *, target, categorical, numeric, dates, drop, split_by=None, saved=(), saved_numeric=(),
+    where="the table",
+):  # fmt: skip
     """The role of every column of a table.
 
     Args:
@@ -208,6 +209,8 @@ def assign(
             both `categorical` and `numeric` the columns that are in no list are left out; with
             None in one of them they are decided here.
         saved: columns for which there are saved vectors; they are categorical unless named.
+        saved_numeric: columns that were numeric beside those; if they hold numbers and are in no
+            list, they are so again.
         where: the file, for messages.
 
     Returns:
@@ -260,6 +263,8 @@ def assign(
             roles[column] = Role("split", "orders the rows")
         elif complete:
             roles[column] = Role("left out", "not named")
+        elif column in saved_numeric and values.kind in ("int", "float"):
+            roles[column] = Role("numeric", "as in the saved set")
         else:
             if stray := values.stray_text():
                 raise not_a_number(f"{where}: the numeric column '{column}'", *stray)

@@ -251,6 +251,18 @@ def test_validation_rows_are_judged_at_the_best_epoch(binary, multiclass):
             assert saved == pytest.approx(lowest, rel=1e-4)
 
 
+def test_few_rows_go_on_with_the_validation_rows_unless_they_would_overfit(regression, tmp_path):
+    metrics = read_json(regression.model / "metrics.json")
+    assert metrics["last_fit_epochs_with_validation_rows"] == 1  # a third of the three
+    random = np.random.default_rng(0)
+    noise = pd.DataFrame({"shop": random.integers(0, 60, 300), "y": random.normal(size=300)})
+    options = ["--data", write(noise, tmp_path / "noise.csv"), "--target", "y"]
+    options += ["--categorical", "shop", "--epochs", 20, "--output", tmp_path / "noise"]
+    succeeded(call("build_embeddings.py", *options))
+    result = succeeded(call("build_embed_model.py", "--embeddings", tmp_path / "noise"))
+    assert "last fit" not in result.stdout
+
+
 def test_it_learns(task):
     """Three epochs on a strong signal beat the baseline, the numbers add to the names."""
     first, second = (read_json(f / "metrics.json") for f in (task.output, task.model))

@@ -296,11 +296,12 @@ def test_what_is_peculiar_to_a_category_under_the_new_target_is_learned_from_one
 
 @pytest.fixture(scope="module")
 def expecting(regression, tmp_path_factory):
-    """A set with its final model, carried to a table that has all of the model's columns; then
-    the set is gone."""
+    """A set with its final model, carried to a table that has all of the model's columns, a number
+    of it as 0 and 1, which would be codes by themselves; then the set is gone."""
     folder = tmp_path_factory.mktemp("expecting")
     shutil.copytree(regression.output, folder / "sales")
-    write(make_table(300, 30).drop(columns=["sales", "paint"]), folder / "orders.csv")
+    orders = make_table(300, 30).drop(columns=["sales", "paint"])
+    write(orders.assign(y=(orders["y"] > 40).astype(int)), folder / "orders.csv")
     options = ["--embeddings", "sales", "--data", "orders.csv", "--target", "bought"]
     options += ["--categorical", "grade", "--epochs", 2]
     run = succeeded(call(SECOND, *options, "--output", "all", cwd=folder))
@@ -320,7 +321,7 @@ def test_what_the_final_model_of_a_set_expects_is_one_more_number(expecting):
 def test_a_model_whose_columns_the_table_lacks_is_told_and_not_used(expecting):
     (note,) = [line for line in expecting.lacking.stdout.splitlines() if "expects" in line]
     assert note.startswith("note: ")
-    assert note.endswith("is not used: this table lacks y.")
+    assert note.endswith("is not used: this table has no numeric column 'y'.")
     (source,) = manifest(expecting.folder / "lacking" / "embed_model")["sources"]
     assert "model" not in source
 
