@@ -254,12 +254,15 @@ def test_validation_rows_are_judged_at_the_best_epoch(binary, multiclass):
 def test_few_rows_go_on_with_the_validation_rows_unless_they_would_overfit(regression, tmp_path):
     metrics = read_json(regression.model / "metrics.json")
     assert metrics["last_fit_epochs_with_validation_rows"] == 1  # a third of the three
-    random = np.random.default_rng(0)
-    noise = pd.DataFrame({"shop": random.integers(0, 60, 300), "y": random.normal(size=300)})
-    options = ["--data", write(noise, tmp_path / "noise.csv"), "--target", "y"]
-    options += ["--categorical", "shop", "--epochs", 20, "--output", tmp_path / "noise"]
+    random = np.random.default_rng(2)
+    shop, effects = random.integers(0, 60, 600), random.normal(0, 0.7, 60)
+    table = pd.DataFrame({"shop": shop, "y": effects[shop] + random.normal(size=600)})
+    options = ["--data", write(table, tmp_path / "noisy.csv"), "--target", "y"]
+    options += ["--categorical", "shop", "--epochs", 20, "--output", tmp_path / "noisy"]
     succeeded(call("build_embeddings.py", *options))
-    result = succeeded(call("build_embed_model.py", "--embeddings", tmp_path / "noise"))
+    result = succeeded(call("build_embed_model.py", "--embeddings", tmp_path / "noisy"))
+    losses = pd.read_csv(tmp_path / "noisy" / "embed_model" / "history.csv")["val_loss"]
+    assert 3 <= losses.argmin() + 1 < 16
     assert "last fit" not in result.stdout
 
 
