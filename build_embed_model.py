@@ -74,7 +74,7 @@ from data.saving import (
 from data.table import DATE_PARTS, read_table
 
 SLOWER = 0.03  # of the learning rate, for vectors that come from another table
-SHORTER = 0.1  # of their length, for vectors that were learned from the very same rows
+SHORTER = 0.1  # the share of vectors that were learned from the very same rows
 SMALLER = 0.3  # of their spread, for scaled numbers beside vectors
 WAVES = 16  # of each number
 NUMBER_SIZE = 8  # of the vector of a number
@@ -218,8 +218,8 @@ def final_recipe(dataset, options, carried=False, **chosen):
     """
     rows = len(dataset.split["train"])
     members = 8 if rows < 10_000 else 2 if rows < 100_000 else 1
-    start = {"embedding_rate": SLOWER} if carried else {"embedding_scale": SHORTER}
-    return recipe_for(dataset, options, carried=carried, members=members, **start | chosen)
+    slower = {"embedding_rate": SLOWER} if carried else {}
+    return recipe_for(dataset, options, carried=carried, members=members, **slower | chosen)
 
 
 def build_model(encoding, recipe, seed=0, networks=()):
@@ -393,18 +393,20 @@ def load_vectors(model, encoding, saved, recipe, frozen):
     """Put saved vectors into the model's embeddings; categories new to them start as unseen.
 
     Frozen ones stay as they are. Others that were learned from the very same rows know their
-    targets, and a new head would trust them more than they deserve in other rows: they start at
-    some share of their length (shrink and perturb, Ash and Adams, 2020; the order of the rows and
-    the dropout are perturbation enough), and so short learn at the full rate.
+    targets, and a new head would trust them more than they deserve in other rows: a share of them
+    is added to new initial vectors (shrink and perturb, Ash and Adams, 2020).
     """
     for i, vocabulary in enumerate(encoding.vocabularies):
         if vocabulary.column not in saved:
             continue
         _, _, vectors = saved[vocabulary.column]
-        vectors = vectors * np.float32(1.0 if frozen else recipe.embedding_scale)
         new = vocabulary.cardinality - len(vectors)
+        start = np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])
         layer = model.get_layer(f"embedding_{i}")
-        layer.set_weights([np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])])
+        if not (frozen or recipe.carried):
+            (initial,) = layer.get_weights()
+            start = initial + np.float32(SHORTER) * start
+        layer.set_weights([start])
         layer.came_trained = len(vectors)  # its first rows
         layer.trainable = not frozen
 

@@ -231,7 +231,6 @@ class Recipe:
     members: int = 1  # networks that share the embeddings; their mean is the prediction
     embedding_dropout: float = 0.1
     embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
-    embedding_scale: float = 1.0  # of the length that such vectors come with
     carried: bool = False  # such vectors come from another table
     patience: int = 5
 
