@@ -119,14 +119,17 @@ def test_frozen_vectors_are_the_saved_ones_bit_for_bit(frozen, source):
     assert "Quito" not in columns["home"]["vocabulary"]
 
 
-def test_only_vectors_of_the_very_same_rows_start_short(fine_tuned, regression, source):
+def test_vectors_of_the_very_same_rows_start_as_a_tenth_and_new_ones(
+    fine_tuned, regression, source
+):
     """They know these rows' targets; on another table, above, they start as they were saved."""
     options = ["--embeddings", regression.before, "--learning-rate", 1e-12, "--epochs", 1]
     output = source / "short"
     succeeded(call(SECOND, *options, "--output", output, cwd=source))
     saved, short = arrays(regression.before), arrays(output / "embed_model")
     carried = arrays(source / "fine-tuned" / "embed_model")
-    np.testing.assert_allclose(short["city"], 0.1 * saved["city"], atol=1e-6)
+    new = short["shop"] - 0.1 * saved["shop"]
+    assert np.abs(new).max() < 0.051 and new.std() > 0.02  # as Keras draws them
     np.testing.assert_allclose(carried["home"][: len(saved["city"])], saved["city"], atol=1e-6)
 
 
