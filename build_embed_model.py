@@ -879,13 +879,14 @@ def show_plan(dataset, frozen, sets):
     """Print what becomes of the saved vectors, and whether the rows are split otherwise than the
     sets' own."""
     print(f"saved vectors: {'frozen' if frozen else 'fine-tuned'}")
-    at_random = dataset.settings["split_by"] is None and not dataset.settings["test_data"]
+    drawn = [p for p in ("validation", "test") if not dataset.settings[f"{p}_data"]]
     for name, (folder, manifest, _) in sets.items():
         column = saved_settings(manifest, folder)[0]["split_by"]
-        if at_random and column in dataset.roles:
+        if drawn and dataset.settings["split_by"] is None and column in dataset.roles:
             show_note(
-                f"'{name}' was split in the order of '{column}', this table is split at random, "
-                f"which may flatter; --split-by {column} tests on the latest rows."
+                f"'{name}' was split in the order of '{column}', this table's "
+                f"{' and '.join(drawn)} rows are drawn at random, which may flatter; --split-by "
+                f"{column} takes the latest."
             )
 
 

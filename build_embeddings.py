@@ -536,7 +536,9 @@ def epoch_log(model, recipe, steps, checkpoint, label):
                 checkpoint.save(label, self.history, self.arrays())
 
         def on_train_end(self, logs=None):
-            self.progress.done()
+            done, waited = len(self.history), self.waited()
+            early = f"{label} stopped after epoch {done}: {done - waited} was the best, and is kept"
+            self.progress.done(early if waited >= recipe.patience else None)
 
     return EpochLog()
 

@@ -320,8 +320,8 @@ def to_numbers(values, where="the column", first_row=0):
 def not_a_number(where, value, row):
     """The InputError about text among numbers."""
     return InputError(
-        f"{where} holds {str(value)[:40]!r} in row {row}; correct it, or name the column in "
-        "--categorical or --drop."
+        f"{where} holds {str(value)[:40]!r} in row {row}; correct it, or train with the "
+        "column in --categorical or --drop."
     )
 
 
@@ -347,7 +347,7 @@ def to_dates(values, where="the column", first_row=0, day_first=None):
             row = int(np.argmax(wrong))
             raise InputError(
                 f"{where} holds {str(categories[row])[:40]!r} in row {first_row + row}; write "
-                "dates as YYYY-MM-DD, or name the column in --categorical or --drop."
+                "dates as YYYY-MM-DD, or train with the column in --categorical or --drop."
             )
         values = pd.Series(dates.append(pd.DatetimeIndex([pd.NaT], tz="UTC"))[categories.codes])
     if getattr(values.dtype, "tz", None) is not None:

@@ -286,6 +286,8 @@ def _details(folder, manifest):
         columns = source.get("columns", {})
         if not isinstance(columns, dict) or all(name == of for name, of in columns.items()):
             columns = {"columns": list(columns)}
+        if isinstance(model := source.get("model"), dict):
+            columns = {**columns, "one more number": f"the {model.get('target')} its model expects"}
         place = "/".join(Path(str(source.get("set"))).parts[-2:])  # not the whole path: it is sent
         details.insert(0, (f"Vectors from {place}", columns))
     return [

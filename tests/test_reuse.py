@@ -319,6 +319,8 @@ def test_what_the_final_model_of_a_set_expects_is_one_more_number(expecting):
     (source,) = manifest(expecting.folder / "all" / "embed_model")["sources"]
     assert source["model"]["target"] == "sales"
     assert source["model"]["sha256"] == expecting.checksum
+    report = expecting.folder / "all" / "report.html"
+    assert "the sales its model expects" in report.read_text("utf-8")
 
 
 def test_a_model_whose_columns_the_table_lacks_is_told_and_not_used(expecting):
