@@ -119,18 +119,26 @@ def test_frozen_vectors_are_the_saved_ones_bit_for_bit(frozen, source):
     assert "Quito" not in columns["home"]["vocabulary"]
 
 
-def test_vectors_of_the_very_same_rows_start_as_a_tenth_and_new_ones(
-    fine_tuned, regression, source
+def test_of_vectors_of_the_very_same_rows_a_tenth_joins_new_ones(
+    fine_tuned, regression, source, tmp_path
 ):
     """They know these rows' targets; on another table, above, they start as they were saved."""
-    options = ["--embeddings", regression.before, "--learning-rate", 1e-12, "--epochs", 1]
-    output = source / "short"
-    succeeded(call(SECOND, *options, "--output", output, cwd=source))
-    saved, short = arrays(regression.before), arrays(output / "embed_model")
-    carried = arrays(source / "fine-tuned" / "embed_model")
-    new = short["shop"] - 0.1 * saved["shop"]
+    options = [*regression.options, "--epochs", 4, "--output", tmp_path / "longer"]
+    succeeded(call("build_embeddings.py", *options, cwd=regression.table.parent))
+    sets = {"shorter": regression.before, "longer": tmp_path / "longer"}
+    saved, started = {}, {}
+    for name, folder in sets.items():
+        options = ["--embeddings", folder, "--learning-rate", 1e-12, "--epochs", 1]
+        succeeded(call(SECOND, *options, "--output", tmp_path / "new" / name))
+        saved[name] = arrays(folder)["shop"]
+        started[name] = arrays(tmp_path / "new" / name / "embed_model")["shop"]
+    difference = 0.1 * (saved["longer"] - saved["shorter"])
+    np.testing.assert_allclose(started["longer"] - started["shorter"], difference, atol=1e-7)
+    new = started["longer"] - 0.1 * saved["longer"]
     assert np.abs(new).max() < 0.051 and new.std() > 0.02  # as Keras draws them
-    np.testing.assert_allclose(carried["home"][: len(saved["city"])], saved["city"], atol=1e-6)
+    carried = arrays(source / "fine-tuned" / "embed_model")
+    before = arrays(source / "sales")["city"]
+    np.testing.assert_allclose(carried["home"][: len(before)], before, atol=1e-6)
 
 
 def test_fine_tuned_unknown_categories_get_rows_that_start_as_the_unseen_one(fine_tuned, source):
