@@ -747,3 +747,15 @@ def test_the_second_script_first(tmp_path):
     sentence = refused(run(SECOND, cwd=tmp_path, root=root))
     assert "build_embeddings.py" in sentence
     assert list(root.glob("saved_embeddings/*")) == []
+
+
+def test_training_that_no_longer_gains_stops_and_tells_which_epoch_is_kept(tmp_path):
+    random = np.random.default_rng(0)
+    noise = {"shop": random.choice(list("abcdefgh"), 400), "sales": random.normal(size=400)}
+    options = ["--data", write(pd.DataFrame(noise), tmp_path / "noise.csv"), "--target", "sales"]
+    options += ["--epochs", 30, "--output", tmp_path / "noise"]
+    said = succeeded(call("build_embeddings.py", *options)).stdout
+    stopped, best = map(int, re.search(r"after epoch (\d+): (\d+) was the best", said).groups())
+    losses = pd.read_csv(tmp_path / "noise" / "history.csv")["val_loss"]
+    assert len(losses) == stopped < 30
+    assert losses.argmin() + 1 == best
