@@ -193,7 +193,7 @@ def fit(build, dataset, recipe, seed, checkpoint=None, workers=None):
     elif len(dataset.split["train"]) < FEW_ROWS and (recipe.carried or best > 0.8 * recipe.epochs):
         epochs = best // 3
     if epochs:
-        print(f"last fit: {epochs} epochs on training and validation rows together")
+        print(f"last fit: it goes on for {epochs} epochs, on training and validation rows together")
         last = replace(recipe, epochs=epochs)
         move_outputs(model, -shift)
         train(
@@ -671,6 +671,12 @@ def task(options, sets):
         if len(sets) > 1:
             raise InputError("--data: name the table on which the sets are to be used.")
         ((folder, manifest, _),) = sets.values()
+        if "sources" in manifest:
+            raise InputError(
+                f"--embeddings {folder}: these vectors have learned with a final model from its "
+                "table, validation rows included; name another table with --data and --target, or "
+                "the set of build_embeddings.py."
+            )
         settings, sources = saved_settings(manifest, folder)
         for option in (
             "target", "categorical", "numeric", "dates", "drop", "keep_na", "split_by",
@@ -686,8 +692,7 @@ def task(options, sets):
         for option, default in (("task", "auto"), ("encoding", "utf-8")):
             if getattr(options, option) != default:
                 raise InputError(f"--{option}: recorded with the embeddings; only with --data.")
-        whole = folder.parent if folder.name == "embed_model" else folder
-        return manifest["table"], options.output or whole, settings
+        return manifest["table"], options.output or folder, settings
     name = table_name(options.data)
     return name, options.output or SAVED / file_names([name])[name], settings_of(options)
 
@@ -903,6 +908,7 @@ def predict_rows(options):
     if "model.keras" not in manifest["files"]:
         raise InputError(f"{folder} holds no model yet: run build_embed_model.py first.")
     model_file = check_file(folder, manifest, "model.keras")
+    print(f"the model of {folder}")
     encoding, (settings, _) = saved_encoding(manifest, folder), saved_settings(manifest, folder)
     files = reading.find_files(options.predict, "--predict")
     dialect = reading.dialect(options.separator, options.encoding)

@@ -320,8 +320,8 @@ def to_numbers(values, where="the column", first_row=0):
 def not_a_number(where, value, row):
     """The InputError about text among numbers."""
     return InputError(
-        f"{where} holds {str(value)[:40]!r} in row {row}; correct it, or train with the "
-        "column in --categorical or --drop."
+        f"{where} holds {str(value)[:40]!r} in row {row}; correct it or leave it empty, or "
+        "train with the column in --categorical or --drop."
     )
 
 

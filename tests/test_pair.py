@@ -749,6 +749,12 @@ def test_the_second_script_first(tmp_path):
     assert list(root.glob("saved_embeddings/*")) == []
 
 
+def test_vectors_of_a_final_model_are_for_other_tables(task):
+    """They have learned from the validation rows of their own, in the last fit."""
+    sentence = refused(call(SECOND, "--embeddings", task.model))
+    assert "validation rows" in sentence and "--data" in sentence
+
+
 def test_training_that_no_longer_gains_stops_and_tells_which_epoch_is_kept(tmp_path):
     random = np.random.default_rng(0)
     noise = {"shop": random.choice(list("abcdefgh"), 400), "sales": random.normal(size=400)}
