@@ -147,7 +147,7 @@ def main():
         write_vectors(folder, manifest, vectors)
         write_results(folder, dataset, history, metrics, predicted, manifest)
         raw_model(model, dataset.encoding).save(folder / "model.keras")
-        show_note(draw_curves(folder / "curves", {"training": history}))
+        show_note(draw_curves(folder / "curves", {"final model": history}))
         if comparison is not None:
             comparison.to_csv(folder / "comparison.csv", index=False)
         seal(folder, manifest)
