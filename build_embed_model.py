@@ -674,8 +674,8 @@ def task(options, sets):
         if "sources" in manifest:
             raise InputError(
                 f"--embeddings {folder}: these vectors have learned with a final model from its "
-                "table, validation rows included; name another table with --data and --target, or "
-                "the set of build_embeddings.py."
+                "table, maybe from its validation rows too; name another table with --data and "
+                "--target, or the set of build_embeddings.py."
             )
         settings, sources = saved_settings(manifest, folder)
         for option in (
@@ -884,7 +884,7 @@ def show_plan(dataset, frozen, sets):
     """Print what becomes of the saved vectors, and whether the rows are split otherwise than the
     sets' own."""
     print(f"saved vectors: {'frozen' if frozen else 'fine-tuned'}")
-    drawn = [p for p in ("validation", "test") if not dataset.settings[f"{p}_data"]]
+    drawn = [part for part in ("validation", "test") if not dataset.settings[f"{part}_data"]]
     for name, (folder, manifest, _) in sets.items():
         column = saved_settings(manifest, folder)[0]["split_by"]
         if drawn and dataset.settings["split_by"] is None and column in dataset.roles:

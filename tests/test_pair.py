@@ -750,7 +750,7 @@ def test_the_second_script_first(tmp_path):
 
 
 def test_vectors_of_a_final_model_are_for_other_tables(task):
-    """They have learned from the validation rows of their own, in the last fit."""
+    """They may have learned from the validation rows of their own, in the last fit."""
     sentence = refused(call(SECOND, "--embeddings", task.model))
     assert "validation rows" in sentence and "--data" in sentence
 
