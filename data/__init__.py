@@ -1,11 +1,18 @@
-"""From a file to batches, and from vectors to files and back: it reads and writes, never learns."""
+"""Whatever you would keep if the method changed: tables, training, saved sets, reports.
+
+README.md tells the rooms. Imports go one way: tables, training, sets, reports, then the scripts.
+"""
 
 
 class InputError(ValueError):
     """Bad input, told in one sentence that names the file, column, row or option and the way out.
 
-    The scripts print the sentence and end with exit status 2; nothing else ever ends them so.
+    The scripts print the sentence and end with exit status 2.
     """
+
+
+class LostWorker(Exception):
+    """Another worker has ended or is out of reach. The scripts end with exit status 1."""
 
 
 def one_line(text):

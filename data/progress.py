@@ -1,7 +1,16 @@
-"""Progress of anything that takes longer than two seconds: a bar on a terminal, lines in a log."""
+"""What is said while a script runs: notes, and the progress of anything that takes longer than two
+seconds, as a bar on a terminal and as lines in a log."""
 
 import sys
 import time
+
+from data import one_line
+
+
+def show_note(note):
+    """Print what was done about something odd, if anything."""
+    if note:
+        print(f"note: {one_line(note)}")
 
 
 class Progress:

@@ -6,10 +6,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from data import InputError, neighbours, reading
-from data.encoding import MISSING
-from data.manifest import saved_vocabulary
-from data.saving import read_set
+from data import InputError
+from data.reports import neighbours
+from data.sets.loading import read_set
+from data.sets.manifest import saved_vocabulary
+from data.tables.encoding import MISSING
+from data.tables.values import to_categories
 
 
 class EmbeddingTransformer(TransformerMixin, BaseEstimator):
@@ -183,7 +185,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
 
     def _look_up(self, name, values):
         """Vectors of one column of X, float32 [rows, size]."""
-        categories = reading.to_categories(values, "X", name)
+        categories = to_categories(values, "X", name)
         rows = np.append(self.vocabularies_[name].find(list(categories.categories)), MISSING)
         return self.vectors_[name][rows[categories.codes]]
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.kills import FIRST, SECOND, Pair, forks, left_over, look
 from conftest import ROOT, refused, succeeded
 
-from data.saving import read_set
+from data.sets.loading import read_set
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks")
 
@@ -112,7 +112,7 @@ def test_a_second_run_into_one_folder_says_so_and_stops(pair):
     before = look(pair.output)
     code = (
         f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from data.saving import working_folder\n"
+        "from data.sets.publishing import working_folder\n"
         f"with working_folder({str(pair.output)!r}):\n"
         "    print('locked', flush=True)\n"
         "    time.sleep(60)\n"
@@ -187,7 +187,8 @@ def test_the_last_good_epoch_before_such_a_loss_is_kept(pair):
 
 def test_out_of_memory_and_a_closed_pipe_end_without_a_traceback(pair):
     before = look(pair.output)
-    starved = "import data.table\ndef full(*a, **k): raise MemoryError\ndata.table._write = full\n"
+    starved = "import data.tables.cache as cache\ndef full(*a, **k): raise MemoryError\n"
+    starved += "cache._write = full\n"
     starved += "import shutil; shutil.rmtree({!r}, ignore_errors=True)".format(
         str(pair.output.parent / f".{pair.output.name}")
     )

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_reading import read
 
-from data import shuffling, table
-from data.disk import DiskArray, keep_on_disk
+from data.tables.disk import DiskArray, keep_on_disk
+from data.training import shuffling
 
 
 @settings(max_examples=100, deadline=None, database=None)
@@ -75,7 +75,7 @@ def test_every_order_is_equally_likely(tmp_path, monkeypatch):
 def test_a_split_in_pieces_has_the_shares_and_the_order_of_the_whole(
     tmp_path, monkeypatch, split_by
 ):
-    monkeypatch.setattr(table, "CUT_AT_ONCE", 100)
+    monkeypatch.setattr("data.tables.split.CUT_AT_ONCE", 100)
     random = np.random.default_rng(3)
     frame = pd.DataFrame({"c": random.choice(list("abcde"), 1234), "x": random.normal(size=1234)})
     frame["x"] = frame["x"].round(1)  # ties, of both signs

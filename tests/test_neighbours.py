@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data import neighbours  # noqa: E402
+from data.reports.neighbours import (  # noqa: E402
+    inverse,
+    nearest,
+    neighbour_lines,
+    write_neighbours,
+    write_projector,
+)
 
 
 def make_set(columns):
@@ -43,7 +49,7 @@ def circle(n):
 def test_nearest_agrees_with_cosines_computed_one_by_one(n, k, seed):
     vectors = np.random.default_rng(seed).normal(size=(n, 4)).astype("float32")
     vectors[0] *= seed % 2  # sometimes a zero vector
-    indices, similarities = neighbours.nearest(vectors, k)
+    indices, similarities = nearest(vectors, k)
     assert indices.shape == similarities.shape == (n, min(k, n - 1))
     for i in range(n):
         others = [j for j in range(n) if j != i]
@@ -57,7 +63,7 @@ def test_nearest_agrees_with_cosines_computed_one_by_one(n, k, seed):
 
 def test_inverse_finds_each_vector_itself_even_among_parallel_ones():
     vectors = np.array([[1, 1], [2, 2], [0, 0], [-1, 3]], "float32")
-    indices, distances = neighbours.inverse(vectors, vectors + np.float32(0.01), k=9)
+    indices, distances = inverse(vectors, vectors + np.float32(0.01), k=9)
     assert indices[:, 0].tolist() == [0, 1, 2, 3] and indices.shape == (4, 4)
     np.testing.assert_allclose(distances[:, 0], 0.01 * 2**0.5, rtol=1e-3)
 
@@ -68,7 +74,7 @@ def test_the_table_of_neighbours(tmp_path):
     manifest, arrays = make_set(
         {"city/town": (words, circle(7), means), "one": ([5], [[1.0, 2.0]], None)}
     )
-    neighbours.write_neighbours(tmp_path, manifest, arrays)
+    write_neighbours(tmp_path, manifest, arrays)
     frame = pd.read_csv(tmp_path / "neighbours" / "city%2Ftown.csv", keep_default_na=False)
     assert frame["category"].tolist() == words
     assert frame.columns[1:3].tolist() == ["nearest_1", "similarity_1"] and frame.shape == (7, 11)
@@ -78,10 +84,10 @@ def test_the_table_of_neighbours(tmp_path):
 
 
 def test_of_very_many_categories_the_most_frequent_are_shown(tmp_path, monkeypatch):
-    monkeypatch.setattr(neighbours, "MOST_CATEGORIES", 3)
+    monkeypatch.setattr("data.reports.neighbours.MOST_CATEGORIES", 3)
     manifest, arrays = make_set({"c": (list("abcdef"), circle(6), None)})
     manifest["columns"]["c"]["rows"] = [9, 9, 5, 1, 6, 1, 1, 7]
-    neighbours.write_neighbours(tmp_path, manifest, arrays)
+    write_neighbours(tmp_path, manifest, arrays)
     frame = pd.read_csv(tmp_path / "neighbours" / "c.csv")
     assert frame["category"].tolist() == ["a", "c", "f"]
     assert set(frame["nearest_1"]) | set(frame["nearest_2"]) == {"a", "c", "f"}
@@ -99,7 +105,7 @@ def test_the_lines_tell_of_the_columns_that_say_most_about_the_target():
         "weak": (words, circle(n), (smooth / 10).tolist()),
         "strong": (words, circle(n), smooth.tolist()),
     })  # fmt: skip
-    lines = neighbours.telling_lines(manifest, arrays)
+    lines = neighbour_lines(manifest, arrays)
     assert [line.split(":")[0] for line in lines] == ["strong"] * 3 + ["weak"] * 3
     told = {line.split()[1]: line.split(" is near ")[1].split(", ") for line in lines[:3]}
     for word, near in told.items():  # on a circle the next ones are the nearest
@@ -110,9 +116,9 @@ def test_the_lines_tell_of_the_columns_that_say_most_about_the_target():
 def test_lines_for_many_classes_and_wild_categories_stay_on_one_line():
     words = [f"{i}\x1b[31m\n{'x' * 50}" for i in range(9)]
     manifest, arrays = make_set({"c\nd": (words, circle(9), None)})
-    lines = neighbours.telling_lines(manifest, arrays)
+    lines = neighbour_lines(manifest, arrays)
     assert len(lines) == 3 and all(line.isprintable() and len(line) < 170 for line in lines)
-    assert neighbours.telling_lines(*make_set({"n": ([1, 2], circle(2), [0.0, 1.0])})) == []
+    assert neighbour_lines(*make_set({"n": ([1, 2], circle(2), [0.0, 1.0])})) == []
 
 
 @settings(max_examples=40, deadline=None)
@@ -122,7 +128,7 @@ def test_the_projector_sees_one_label_for_each_vector(words, with_means):
     random = np.random.default_rng(0).normal(size=(len(words), 3))
     manifest, arrays = make_set({"c": (words, random, means)})
     with tempfile.TemporaryDirectory() as folder:
-        neighbours.write_projector(folder, manifest, arrays)
+        write_projector(folder, manifest, arrays)
         path = Path(folder) / "projector"
         # as its JavaScript reads them: split("\n"), then split("\t")
         vectors = (path / "c_vectors.tsv").read_bytes().decode().split("\n")[:-1]
@@ -141,8 +147,8 @@ def test_the_projector_sees_one_label_for_each_vector(words, with_means):
 def test_names_of_columns_do_not_lead_out_of_the_folder(tmp_path):
     manifest, arrays = make_set({"../../x": (["a", "b"], circle(2), None)})
     (tmp_path / "set").mkdir()
-    neighbours.write_neighbours(tmp_path / "set", manifest, arrays)
-    neighbours.write_projector(tmp_path / "set", manifest, arrays)
+    write_neighbours(tmp_path / "set", manifest, arrays)
+    write_projector(tmp_path / "set", manifest, arrays)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 3 and all(path.is_relative_to(tmp_path / "set") for path in files)
     with open(tmp_path / "set" / "neighbours" / "%2E.%2F..%2Fx.csv", newline="") as file:

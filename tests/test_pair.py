@@ -30,7 +30,7 @@ from conftest import (
 from sklearn import metrics
 
 from build_embeddings import load_embeddings
-from data.publishing import check_output
+from data.sets.publishing import check_output
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 METRICS = {

@@ -11,8 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data import pictures
-from data.pictures import draw_curves, draw_map, draw_pictures, map_coordinates, most_frequent
+from data.reports import pictures
+from data.reports.pictures import (
+    draw_curves,
+    draw_map,
+    draw_pictures,
+    map_coordinates,
+    most_frequent,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 WILD = [
@@ -205,7 +211,7 @@ def test_fonts_cover_the_script_where_one_is_installed(tmp_path, figures):
 def test_without_matplotlib_it_says_so_in_one_sentence(tmp_path):
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        "from data.pictures import draw_curves, draw_pictures\n"
+        "from data.reports.pictures import draw_curves, draw_pictures\n"
         f"print(draw_pictures({str(tmp_path)!r}, {{}}, {{}}, None))\n"
         f"assert draw_curves({str(tmp_path / 'curves')!r}, {{}}).startswith('no pictures')\n"
     )
@@ -218,7 +224,7 @@ def test_without_matplotlib_it_says_so_in_one_sentence(tmp_path):
 
 def test_importing_it_is_quick():
     code = (
-        "import sys, data.pictures, data.report\n"
+        "import sys, data.reports.pictures, data.reports.report\n"
         "print({'matplotlib', 'sklearn', 'tensorflow'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -12,11 +12,17 @@ import pandas as pd
 import pytest
 from conftest import ROOT  # noqa: F401 (puts the project on the path)
 
-from data import InputError, reading, roles
-from data.dataset import read_dataset
-from data.encoding import MISSING, UNSEEN, as_value, extend_vocabulary, fit_vocabulary
-from data.manifest import describe, saved_vocabulary
-from data.table import DATE_PARTS, read_table
+from data import InputError
+from data.sets.manifest import describe, saved_vocabulary
+from data.tables import roles
+from data.tables.cache import read_table
+from data.tables.dataset import read_dataset
+from data.tables.dates import DATE_PARTS
+from data.tables.encoding import MISSING, UNSEEN, as_value, extend_vocabulary, fit_vocabulary
+from data.tables.formats import chunks
+from data.tables.openml import openml_table
+from data.tables.sources import table_name
+from data.tables.values import to_dates
 
 OPTIONS = (
     "data", "validation_data", "test_data", "target", "categorical", "numeric", "dates", "drop",
@@ -103,14 +109,14 @@ def test_several_files_are_one_table(tmp_path):
     names = [tmp_path / "parts" / name for name in ("1.csv", "2.csv", "3.parquet")]
     same(read(tmp_path, names), whole)
     same(read(tmp_path, [tmp_path / "parts/*"]), whole)
-    assert reading.table_name(["parts/sales.csv.gz"]) == "sales"
+    assert table_name(["parts/sales.csv.gz"]) == "sales"
 
 
 def test_a_file_longer_than_a_chunk_is_one_table(tmp_path, monkeypatch):
     frame = shops(500)
     whole = read(tmp_path, frame)
-    monkeypatch.setattr(reading, "CHUNK_ROWS", 70)
-    monkeypatch.setattr(reading.chunks, "__defaults__", (None, "utf-8", (), 70))
+    monkeypatch.setattr("data.tables.formats.CHUNK_ROWS", 70)
+    monkeypatch.setattr(chunks, "__defaults__", (None, "utf-8", (), 70))
     name = tmp_path / "again.csv"
     frame.to_csv(name, index=False)
     (tmp_path / "other").mkdir()
@@ -216,11 +222,11 @@ def openml(monkeypatch, tmp_path):
         "fetch_openml",
         lambda **options: fetch(**options, n_retries=1, delay=0.01),
     )
-    reading._openml.cache_clear()
+    openml_table.cache_clear()
     yield url
     server.shutdown()
     server.server_close()
-    reading._openml.cache_clear()
+    openml_table.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["openml:toy", "openml:61"])
@@ -231,7 +237,7 @@ def test_openml_by_name_and_by_number(tmp_path, openml, name):
     assert vocabulary(dataset, "colour").values == ["blue", "red"]
     assert [n.column for n in dataset.encoding.numerics] == ["size"]
     assert dataset.sources["data"] == [{"path": name, "id": "61"}]
-    assert reading.table_name([name]) == name.replace(":", "-")
+    assert table_name([name]) == name.replace(":", "-")
     message = refusal(read, tmp_path, ["openml:nothing"])
     assert message.startswith("openml:nothing: OpenML does not give it")
 
@@ -334,7 +340,7 @@ def test_both_scripts_agree_about_numbers_in_csv_and_parquet(tmp_path):
 
 
 def test_values_beyond_the_sample_count_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "SAMPLE_VALUES", 0)  # a sample of 1000 rows
+    monkeypatch.setattr("data.tables.formats.SAMPLE_VALUES", 0)  # a sample of 1000 rows
     frame = shops(1500).assign(flag=False, y=0)
     frame["z"] = np.arange(1500) / 7
     late = frame.index >= 1200
@@ -397,7 +403,7 @@ def test_dates_become_the_parts_that_vary(tmp_path):
 )
 def test_dates_are_understood(texts, expected):
     values = pd.Series([text or None for text in texts], dtype=object)
-    found = reading.to_dates(values)
+    found = to_dates(values)
     assert found.tolist() == np.array(expected, "datetime64[s]").tolist()
 
 
@@ -412,14 +418,14 @@ def test_dates_are_understood(texts, expected):
     ],
 )
 def test_a_date_is_never_guessed(texts, part):
-    assert part in refusal(reading.to_dates, pd.Series(texts, dtype=object), "column", 10)
+    assert part in refusal(to_dates, pd.Series(texts, dtype=object), "column", 10)
 
 
 def test_the_order_of_day_and_month_is_that_of_the_file(tmp_path):
     name = tmp_path / "d.csv"
     days = [f"{1 + i % 28:02}/02/2024" for i in range(40)] + ["01/02/2024"] * 30
     pd.DataFrame({"day": days, "c": "a"}).to_csv(name, index=False)
-    parts = [part["day"] for part, _ in reading.chunks(str(name), {"day": "date"}, rows=40)]
+    parts = [part["day"] for part, _ in chunks(str(name), {"day": "date"}, rows=40)]
     assert set(np.concatenate(parts).astype("datetime64[M]").astype(str)) == {"2024-02"}
 
 
@@ -433,8 +439,14 @@ def test_a_part_never_takes_the_name_of_another_column(tmp_path):
 
 def count_reads(monkeypatch):
     """How often a file was read from the first row to the last."""
-    calls, chunks = [], reading.chunks
-    monkeypatch.setattr(reading, "chunks", lambda *a, **k: calls.append(a[0]) or chunks(*a, **k))
+    calls = []
+
+    def counted(*arguments, **options):
+        calls.append(arguments[0])
+        return chunks(*arguments, **options)
+
+    for module in ("formats", "cache"):
+        monkeypatch.setattr(f"data.tables.{module}.chunks", counted)
     return calls
 
 

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.report import LARGEST, write_errors, write_report
-from data.saving import write_vectors
+from data.reports.errors import write_errors
+from data.reports.report import LARGEST, write_report
+from data.sets.saving import write_vectors
 
 HOSTILE = "<script>document.title = 'run'; window.run = 1</script>"
 CATEGORIES = [
@@ -527,7 +528,7 @@ def test_the_data_cannot_leave_its_element(report):
 
 def test_the_page_stays_small_with_very_many_categories(tmp_path, monkeypatch):
     assert LARGEST < 5_000_000
-    monkeypatch.setattr("data.report.LARGEST", 300_000)
+    monkeypatch.setattr("data.reports.report.LARGEST", 300_000)
     columns = {f"column {i}": [f"{i} {j} " + "x" * 200 for j in range(500)] for i in range(4)}
     path = write_report(tmp_path, make_set(tmp_path, columns, final=False))
     assert path.stat().st_size <= 300_000

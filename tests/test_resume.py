@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import InputError
-from data.checkpoint import Checkpoint
+from data.training.checkpoint import Checkpoint
 
 forked = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks")
 
@@ -42,7 +42,9 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(pair, script):
     if script == SECOND:
         folder = pair.output / "embed_model"
         # As with large tables: the average of the weights takes in some of the steps only.
-        how = {"before": "import build_embeddings; build_embeddings.COPIED_EACH_TIME = 20_000"}
+        how = {
+            "before": "import data.training.learner as learner; learner.COPIED_EACH_TIME = 20_000"
+        }
         last_fit = [["last fit.part", 3], ["last fit.part", 4]]
     whole = pair.finish(script, 1, **how)
     epochs = history(folder)
@@ -121,7 +123,7 @@ def test_other_vectors_under_the_same_name_are_not_mixed_in(pair, tmp_path):
 @pytest.mark.parametrize("script", [FIRST, SECOND])
 def test_ctrl_c_says_how_to_go_on(pair, script):
     interrupted = (
-        "import os, signal; from data.checkpoint import Checkpoint; save = Checkpoint.save"
+        "import os, signal; from data.training.checkpoint import Checkpoint; save = Checkpoint.save"
     )
     interrupted += (
         "\ndef saved(self, fit, history, arrays):\n    save(self, fit, history, arrays)\n"
@@ -139,8 +141,8 @@ def test_ctrl_c_says_how_to_go_on(pair, script):
 
 @forked
 def test_ctrl_c_before_the_first_epoch_promises_nothing(pair):
-    interrupted = "import data.dataset\ndef stop(*a, **k): raise KeyboardInterrupt\n"
-    interrupted += "data.dataset.split_rows = stop"
+    interrupted = "import data.tables.dataset\ndef stop(*a, **k): raise KeyboardInterrupt\n"
+    interrupted += "data.tables.dataset.split_rows = stop"
     shutil.rmtree(pair.output.parent / ".t", ignore_errors=True)
     result = pair.run(FIRST, 1, before=interrupted)
     assert result.returncode == 130 and result.stderr.strip() == f"{FIRST}: interrupted"
@@ -236,7 +238,7 @@ def test_a_write_that_breaks_off_leaves_the_checkpoint_before(saved, monkeypatch
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("data.checkpoint.sync", full)
+    monkeypatch.setattr("data.training.checkpoint.sync", full)
     with pytest.raises(OSError):
         Checkpoint(saved, RUN, resume=True).save("fit", HISTORY * 2, some_arrays())
     assert reload(saved)[0] == HISTORY

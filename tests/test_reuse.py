@@ -22,7 +22,7 @@ from conftest import (
     write,
 )
 
-from data.saving import read_set
+from data.sets.loading import read_set
 
 SECOND = "build_embed_model.py"
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from test_reading import read, refusal, vocabulary
 
-from data import roles
-from data.roles import Values
+from data.tables import roles
+from data.tables.roles import Values
 
 
 def values(cells, declared=None):

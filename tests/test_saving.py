@@ -25,7 +25,12 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data import InputError, publishing, saving  # noqa: E402
+from data import InputError  # noqa: E402
+from data.sets import publishing  # noqa: E402
+from data.sets.loading import _read_manifest, check_file, load_embeddings, read_set  # noqa: E402
+from data.sets.names import file_names  # noqa: E402
+from data.sets.publishing import check_output, publish, stage_copy, working_folder  # noqa: E402
+from data.sets.saving import seal, versions, write_vectors  # noqa: E402
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals")
 
@@ -36,7 +41,7 @@ def make_set(columns, seed=0):
     manifest = {
         "format": "keras-entity-embeddings", "version": 1, "table": "trips", "columns": {},
         "numeric": {}, "target": {"name": "price", "task": "regression"}, "split": {},
-        "options": {}, "versions": saving.versions(),
+        "options": {}, "versions": versions(),
     }  # fmt: skip
     arrays = {}
     for name, (kind, vocabulary, size) in columns.items():
@@ -61,11 +66,11 @@ SMALL = {
 
 def save(output, columns=None, seed=0):
     manifest, arrays = make_set(SMALL if columns is None else columns, seed)
-    with saving.working_folder(output) as working:
+    with working_folder(output) as working:
         staging = working / "staging"
-        saving.write_vectors(staging, manifest, arrays)
-        saving.seal(staging, manifest)
-        saving.publish(staging, output)
+        write_vectors(staging, manifest, arrays)
+        seal(staging, manifest)
+        publish(staging, output)
     return manifest, arrays
 
 
@@ -125,8 +130,8 @@ def npy(array):
 @example({"\u00e9", "e\u0301", "E\u0301"})
 @example({"n" * 101, "n" * 102, "/" * 40, "/" * 41})
 def test_every_name_gets_a_safe_file_name_of_its_own(names):
-    stems = saving.file_names(names)
-    assert stems == saving.file_names(sorted(names, reverse=True))
+    stems = file_names(names)
+    assert stems == file_names(sorted(names, reverse=True))
     for spelling in ("NFC", "NFD", "NFKC", "NFKD"):
         folded = {unicodedata.normalize(spelling, stem).casefold() for stem in stems.values()}
         assert len(folded) == len(names)
@@ -138,19 +143,19 @@ def test_every_name_gets_a_safe_file_name_of_its_own(names):
 
 @pytest.mark.parametrize("name", ["country", "Ad Group", "día_2", "a.b-c", "file", "国"])
 def test_ordinary_names_stay_as_they_are(name):
-    assert saving.file_names([name]) == {name: name}
+    assert file_names([name]) == {name: name}
 
 
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "Com1", "LPT9 .x", ".", "..", "/etc", "", "~"])
 def test_names_with_a_meaning_to_a_system_are_changed(name):
-    stem = saving.file_names([name])[name]
+    stem = file_names([name])[name]
     assert stem.startswith("%") and stem != name
 
 
 def test_np_load_finds_every_column(tmp_path):
     names = ["file", "allow_pickle", "a", "a.npy", "b", "B", "c", "c.NPY", "x/y", "n" * 300]
     _, arrays = save(tmp_path / "s", {name: ("int", [1, 2], 2) for name in names})
-    stems = saving.file_names(names)
+    stems = file_names(names)
     with np.load(tmp_path / "s" / "embeddings.npz", allow_pickle=False) as saved:
         assert stems["file"] == "file"
         for name in names:
@@ -178,8 +183,8 @@ def test_any_set_is_read_as_it_was_written(columns):
         manifest, arrays = save(Path(folder) / "s")
         manifest, arrays = save(Path(folder) / "s", columns, seed=1)
         assert os.listdir(folder) == ["s"]
-        found, vectors = saving.read_set(Path(folder) / "s")
-        frames = saving.load_embeddings(Path(folder) / "s")
+        found, vectors = read_set(Path(folder) / "s")
+        frames = load_embeddings(Path(folder) / "s")
     assert found == manifest and list(vectors) == list(frames) == list(columns)
     for name, (kind, words, _) in columns.items():
         assert vectors[name].dtype == np.float32 and (vectors[name] == arrays[name]).all()
@@ -189,8 +194,8 @@ def test_any_set_is_read_as_it_was_written(columns):
 
 
 def test_frames_say_what_each_row_is(folder):
-    _, arrays = saving.read_set(folder)
-    frames = saving.load_embeddings(folder)
+    _, arrays = read_set(folder)
+    frames = load_embeddings(folder)
     frame = frames["country"]
     assert frame.index.name == "country" and list(frame.columns) == ["dim_0", "dim_1", "dim_2"]
     np.testing.assert_array_equal(frame.loc["NA"], arrays["country"][4])
@@ -209,7 +214,7 @@ def test_the_csv_holds_categories_and_floats_exactly(words, seed):
     floats = bits.view("float32")  # of every size, subnormal ones, too
     arrays["c"] = np.where(np.isfinite(floats), floats, np.float32(0))
     with tempfile.TemporaryDirectory() as folder:
-        saving.write_vectors(folder, manifest, arrays)
+        write_vectors(folder, manifest, arrays)
         frame = pd.read_csv(
             Path(folder) / "vectors" / "c.csv", dtype={"category": str},
             keep_default_na=False,
@@ -228,12 +233,12 @@ def test_the_csv_opens_with_plain_pandas(tmp_path):
 
 
 def test_very_many_categories_get_a_csv_only_when_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(saving, "CSV_LIMIT", 5)
+    monkeypatch.setattr("data.sets.saving.CSV_LIMIT", 5)
     manifest, arrays = make_set(SMALL)
-    saving.write_vectors(tmp_path, manifest, arrays)
+    write_vectors(tmp_path, manifest, arrays)
     assert manifest["columns"]["country"]["csv"] is None
     assert os.listdir(tmp_path / "vectors").count("country.csv") == 0
-    saving.write_vectors(tmp_path, manifest, arrays, all_csv=True)
+    write_vectors(tmp_path, manifest, arrays, all_csv=True)
     assert (tmp_path / manifest["columns"]["country"]["csv"]).is_file()
 
 
@@ -248,10 +253,10 @@ def test_the_same_vectors_give_the_same_bytes(tmp_path):
 def test_vectors_of_a_wrong_shape_or_type_are_not_written(tmp_path, wrong):
     manifest, arrays = make_set(SMALL)
     with pytest.raises(ValueError, match="country"):
-        saving.write_vectors(tmp_path, manifest, arrays | {"country": wrong})
+        write_vectors(tmp_path, manifest, arrays | {"country": wrong})
     arrays["country"][0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        saving.write_vectors(tmp_path, manifest, arrays)
+        write_vectors(tmp_path, manifest, arrays)
 
 
 def test_the_seal_covers_every_file_but_not_the_model_folder(tmp_path):
@@ -260,17 +265,15 @@ def test_the_seal_covers_every_file_but_not_the_model_folder(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").write_bytes(b"picture")
     (tmp_path / "embed_model.txt").write_text("not in the folder")
-    saving.write_vectors(tmp_path, manifest, arrays)
-    saving.seal(tmp_path, manifest)
+    write_vectors(tmp_path, manifest, arrays)
+    seal(tmp_path, manifest)
     vectors = {f"vectors/{name}.csv" for name in SMALL}
     expected = {"embeddings.npz", "maps/x.png", "embed_model.txt"} | vectors
     assert set(json.loads((tmp_path / "embeddings.json").read_text())["files"]) == expected
-    assert saving.check_file(tmp_path, manifest, "maps/x.png") == tmp_path / "maps" / "x.png"
+    assert check_file(tmp_path, manifest, "maps/x.png") == tmp_path / "maps" / "x.png"
     (tmp_path / "maps" / "x.png").write_bytes(b"pictura")
-    assert "x.png" in refusal(saving.check_file, tmp_path, manifest, "maps/x.png")
-    assert "embed_model/x.png" in refusal(
-        saving.check_file, tmp_path, manifest, "embed_model/x.png"
-    )
+    assert "x.png" in refusal(check_file, tmp_path, manifest, "maps/x.png")
+    assert "embed_model/x.png" in refusal(check_file, tmp_path, manifest, "embed_model/x.png")
 
 
 # ------------------------------------------------------------------------- damaged and hostile
@@ -286,18 +289,18 @@ def test_one_flipped_bit_anywhere_is_noticed(data):
         content = bytearray(path.read_bytes())
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
         path.write_bytes(content)
-        assert "embeddings.npz" in refusal(saving.read_set, folder)
+        assert "embeddings.npz" in refusal(read_set, folder)
 
 
 def test_a_truncated_or_missing_file_is_named(folder):
     path = folder / "embeddings.npz"
     path.write_bytes(path.read_bytes()[:-100])
-    assert "embeddings.npz" in refusal(saving.read_set, folder)
+    assert "embeddings.npz" in refusal(read_set, folder)
     path.unlink()
-    assert "embeddings.npz" in refusal(saving.read_set, folder)
+    assert "embeddings.npz" in refusal(read_set, folder)
     (folder / "embeddings.json").unlink()
-    assert "build_embeddings.py" in refusal(saving.read_set, folder)
-    assert "build_embeddings.py" in refusal(saving.read_set, folder / "nowhere")
+    assert "build_embeddings.py" in refusal(read_set, folder)
+    assert "build_embeddings.py" in refusal(read_set, folder / "nowhere")
 
 
 def test_the_array_of_another_column_is_refused(folder):
@@ -306,12 +309,12 @@ def test_the_array_of_another_column_is_refused(folder):
         weight["array"], is_open["array"] = is_open["array"], weight["array"]
 
     edit(folder, swap)
-    assert "'weight'" in refusal(saving.read_set, folder)
+    assert "'weight'" in refusal(read_set, folder)
 
 
 def test_a_newer_format_asks_for_a_newer_program(folder):
     edit(folder, lambda manifest: manifest.update(version=2))
-    assert "use a newer program" in refusal(saving.read_set, folder)
+    assert "use a newer program" in refusal(read_set, folder)
 
 
 class Bomb:
@@ -340,22 +343,22 @@ class Bomb:
 def test_an_array_that_is_not_what_the_manifest_says_is_refused(folder, member, monkeypatch):
     monkeypatch.chdir(folder)
     forge(folder, {})
-    saving.read_set(folder)  # the forgery itself is accepted
+    read_set(folder)  # the forgery itself is accepted
     forge(folder, {"shop": member})
-    assert "embeddings.npz" in refusal(saving.read_set, folder)
+    assert "embeddings.npz" in refusal(read_set, folder)
     assert not (folder / "exploded").exists()
 
 
 def test_what_a_file_only_claims_to_hold_takes_no_memory(folder):
     """A petabyte declared, and a compressed member that would unpack to a gigabyte."""
     forge(folder, {}, zipfile.ZIP_DEFLATED)
-    assert "uncompressed" in refusal(saving.read_set, folder)
+    assert "uncompressed" in refusal(read_set, folder)
     huge = 2**48
     forged = npy(np.zeros((5, 2), "f4")).replace(b"(5, 2), }" + b" " * 14, b"(5, %d), }" % huge)
     assert b"%d" % huge in forged
     forge(folder, {"shop": forged})
     edit(folder, lambda manifest: manifest["columns"]["shop"].update(size=huge))
-    assert "'shop'" in refusal(saving.read_set, folder)
+    assert "'shop'" in refusal(read_set, folder)
 
 
 JUNK = st.recursive(
@@ -388,10 +391,10 @@ def test_a_manifest_with_anything_anywhere_is_read_or_refused_in_one_sentence(da
         shutil.copy(Path(PLAIN_FOLDER.name) / "s" / "embeddings.npz", folder)
         (Path(folder) / "embeddings.json").write_text(text)
         with contextlib.suppress(InputError):
-            frames = saving.load_embeddings(folder)
+            frames = load_embeddings(folder)
             assert all(len(frame) for frame in frames.values())
             return
-        refusal(saving.read_set, folder)
+        refusal(read_set, folder)
 
 
 PLAIN_FOLDER = tempfile.TemporaryDirectory()
@@ -404,7 +407,7 @@ PLAIN = save(Path(PLAIN_FOLDER.name) / "s")
 )
 def test_what_is_not_a_manifest_is_refused(folder, text):
     (folder / "embeddings.json").write_bytes(text.encode("latin-1"))
-    assert "embeddings.json" in refusal(saving.read_set, folder)
+    assert "embeddings.json" in refusal(read_set, folder)
 
 
 @pytest.mark.parametrize(
@@ -434,17 +437,17 @@ def test_a_manifest_that_contradicts_itself_is_refused(folder, column, key, valu
     edit(folder, lambda manifest: manifest["columns"][column].update({key: value}))
     path = folder / "embeddings.json"
     path.write_text(path.read_text().replace('"HUGE"', "1e999"))
-    assert "cannot be used" in refusal(saving.read_set, folder)
+    assert "cannot be used" in refusal(read_set, folder)
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hosts", "a/../../b", "C:\\x", "a\\b", ""])
 def test_no_path_of_a_manifest_leads_outside(folder, name):
     edit(folder, lambda manifest: manifest["files"].update({name: "0" * 64}))
-    assert "path inside" in refusal(saving.read_set, folder)
+    assert "path inside" in refusal(read_set, folder)
 
 
 def test_a_set_replaced_while_it_is_read_is_read_again(folder, monkeypatch):
-    read, left = saving._read_manifest, [5, 6]
+    read, left = _read_manifest, [5, 6]
 
     def read_and_replace(folder):
         manifest = read(folder)
@@ -454,8 +457,8 @@ def test_a_set_replaced_while_it_is_read_is_read_again(folder, monkeypatch):
         return manifest
 
     expected = {}
-    monkeypatch.setattr(saving, "_read_manifest", read_and_replace)
-    _, arrays = saving.read_set(folder)
+    monkeypatch.setattr("data.sets.loading._read_manifest", read_and_replace)
+    _, arrays = read_set(folder)
     assert not left and all((arrays[name] == expected[name]).all() for name in SMALL)
 
 
@@ -499,13 +502,13 @@ def test_killed_at_any_step_the_output_is_the_previous_set_or_the_new_one(
     def state():
         if not output.exists():
             return None
-        found = saving.read_set(output)[1]["shop"]
+        found = read_set(output)[1]["shop"]
         return next(seed for seed, array in sets.items() if (array == found).all())
 
     def run(seed):
-        with saving.working_folder(output) as working:
-            saving.stage_copy(tmp_path / f"set-{seed}", working / "staging")
-            saving.publish(working / "staging", output)
+        with working_folder(output) as working:
+            stage_copy(tmp_path / f"set-{seed}", working / "staging")
+            publish(working / "staging", output)
 
     seen = set()
     for first, previous in ((1, None), (2, 1)):
@@ -517,7 +520,7 @@ def test_killed_at_any_step_the_output_is_the_previous_set_or_the_new_one(
                 assert state() in (previous, first)
             if not killed:
                 break
-            with saving.working_folder(output):
+            with working_folder(output):
                 seen.add((previous, state()))  # what was between two renames is back
                 assert state() in (previous, first)
             assert ".trips" not in os.listdir(tmp_path)
@@ -531,8 +534,7 @@ def test_killed_at_any_step_the_output_is_the_previous_set_or_the_new_one(
 
 HOLDER = """
 import sys, time; sys.path.insert(0, {root!r})
-from data import saving
-with saving.working_folder({output!r}) as working:
+with working_folder({output!r}) as working:
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -554,12 +556,12 @@ def test_a_second_run_into_one_folder_is_told_so_until_the_first_is_dead(tmp_pat
 
 
 def test_what_a_run_may_resume_from_is_kept_and_half_a_set_is_not(tmp_path):
-    with pytest.raises(RuntimeError), saving.working_folder(tmp_path / "s") as working:
+    with pytest.raises(RuntimeError), working_folder(tmp_path / "s") as working:
         for name in ("checkpoint", "staging"):
             (working / name).mkdir()
             (working / name / "x").touch()
         raise RuntimeError("crash")
-    with saving.working_folder(tmp_path / "s") as working:
+    with working_folder(tmp_path / "s") as working:
         assert sorted(os.listdir(working)) == ["checkpoint", "lock"]
 
 
@@ -575,7 +577,7 @@ def test_a_folder_that_is_not_ours_is_refused_and_untouched(tmp_path, inside):
     output = tmp_path / "Documents"
     (output / inside).parent.mkdir(parents=True)
     (output / inside).write_text('{"files": {}}')
-    assert "not a set of embeddings" in refusal(saving.check_output, output)
+    assert "not a set of embeddings" in refusal(check_output, output)
     assert "Documents" in refusal(save, output)
     assert (output / inside).exists() and os.listdir(tmp_path) == ["Documents"]
     assert "is a file" in refusal(save, output / inside)
@@ -607,7 +609,7 @@ def test_through_a_symbolic_link_the_folder_behind_it_is_replaced(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "trips")
     _, arrays = save(tmp_path / "link", seed=2)
     assert (tmp_path / "link").is_symlink()
-    found = saving.read_set(tmp_path / "disk" / "trips")[1]
+    found = read_set(tmp_path / "disk" / "trips")[1]
     assert (found["shop"] == arrays["shop"]).all()
     assert sorted(os.listdir(tmp_path)) == ["disk", "link"]
     assert os.listdir(tmp_path / "disk") == ["trips"]
@@ -615,21 +617,21 @@ def test_through_a_symbolic_link_the_folder_behind_it_is_replaced(tmp_path):
 
 def test_a_staged_copy_shares_files_but_writing_to_it_leaves_the_set_as_it_was(folder):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    with saving.working_folder(folder) as working:
+    with working_folder(folder) as working:
         staging = working / "staging"
-        saving.stage_copy(folder, staging)
+        stage_copy(folder, staging)
         (staging / "report.html").write_text("new")
-        manifest = saving.read_set(staging)[0]
-        saving.seal(staging, manifest)
+        manifest = read_set(staging)[0]
+        seal(staging, manifest)
         assert {path: path.read_bytes() for path in before} == before
         assert (staging / "embeddings.npz").samefile(folder / "embeddings.npz")
-        saving.publish(staging, folder)
-    assert "report.html" in saving.read_set(folder)[0]["files"]
+        publish(staging, folder)
+    assert "report.html" in read_set(folder)[0]["files"]
 
 
 def test_a_full_disk_and_an_impossible_place_are_told_in_one_sentence(tmp_path):
     def write_until_full():
-        with saving.working_folder(tmp_path / "s"):
+        with working_folder(tmp_path / "s"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     assert "space" in refusal(write_until_full)
@@ -640,7 +642,7 @@ def test_a_full_disk_and_an_impossible_place_are_told_in_one_sentence(tmp_path):
 
 
 def test_when_the_system_refuses_the_exchange_both_sets_are_still_there(folder, monkeypatch):
-    before = saving.read_set(folder)[1]["shop"]
+    before = read_set(folder)[1]["shop"]
     rename = os.rename
 
     def refuse(source, target):
@@ -653,7 +655,7 @@ def test_when_the_system_refuses_the_exchange_both_sets_are_still_there(folder, 
     sentence = refusal(save, folder, SMALL, 5)
     staging = folder.parent / ".trips" / "staging"
     assert str(staging) in sentence and (staging / "embeddings.json").exists()
-    assert (saving.read_set(folder)[1]["shop"] == before).all()
+    assert (read_set(folder)[1]["shop"] == before).all()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
@@ -664,30 +666,30 @@ def test_a_folder_without_permission_is_told_in_one_sentence(tmp_path):
 
 def test_deleting_the_working_folder_stops_the_run_and_nothing_else(folder):
     def run():
-        with saving.working_folder(folder) as working:
+        with working_folder(folder) as working:
             shutil.rmtree(working)
             (working / "staging" / "x").touch()
 
     assert "removed" in refusal(run)
 
     def restarted():
-        with saving.working_folder(folder) as working:
+        with working_folder(folder) as working:
             shutil.rmtree(working)
-            saving.stage_copy(folder, working / "staging")  # as if another run had made it anew
-            saving.publish(working / "staging", folder)
+            stage_copy(folder, working / "staging")  # as if another run had made it anew
+            publish(working / "staging", folder)
 
     assert "removed" in refusal(restarted)
-    saving.read_set(folder)
+    read_set(folder)
 
 
 def test_other_errors_pass_as_they_are(tmp_path):
-    with pytest.raises(FileNotFoundError), saving.working_folder(tmp_path / "s"):
+    with pytest.raises(FileNotFoundError), working_folder(tmp_path / "s"):
         (tmp_path / "no such table.csv").read_text()
 
 
 def test_no_tensorflow_is_needed():
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import data.saving, data.neighbours, "
-        "data.transformer; data.saving.versions(); sys.exit('tensorflow' in sys.modules)"
+        "import sys; sys.path.insert(0, sys.argv[1]); import data.sets.loading, "
+        "data.reports.neighbours, data.transformer; sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(ROOT)]).returncode == 0

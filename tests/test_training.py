@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from build_embeddings import as_one, lazy_adam, to_predictions
-from data.encoding import Target
+from data.tables.encoding import Target
+from data.training.losses import combine_members
+from data.training.optimizer import LazyAdam
+from data.training.scoring import to_predictions
 
 LARGE, SMALL = 5_000, 60  # categories: above 4,096 only the rows of a batch are updated
 TOUCHED = [3, 17, 17, 42, 17]  # rows of a batch; one row comes three times
@@ -42,7 +44,7 @@ def keras_adam(like, rate=0.01):
 @pytest.mark.parametrize("categories", [LARGE, SMALL])
 def test_rows_of_every_batch_move_as_with_kerass_adam(categories):
     """Gradients of a row that comes more than once in a batch add up."""
-    lazy = lazy_adam(0.01, [1.0])
+    lazy = LazyAdam(0.01, [1.0])
     found, moments = train(lazy, start(categories), gradients(categories))
     wanted, expected = train(keras_adam(lazy), start(categories), gradients(categories), True)
     rows = np.unique(TOUCHED)
@@ -54,7 +56,7 @@ def test_rows_of_every_batch_move_as_with_kerass_adam(categories):
 
 def test_tiny_gradients_move_as_with_kerass_adam():
     """Here epsilon matters, and where it stands in the formula."""
-    lazy = lazy_adam(0.01, [1.0])
+    lazy = LazyAdam(0.01, [1.0])
     tiny = [tf.IndexedSlices(g.values * 1e-7, g.indices, g.dense_shape) for g in gradients(LARGE)]
     found, _ = train(lazy, np.zeros((LARGE, 4), "float32"), tiny)
     wanted, _ = train(keras_adam(lazy), np.zeros((LARGE, 4), "float32"), tiny, True)
@@ -64,14 +66,14 @@ def test_tiny_gradients_move_as_with_kerass_adam():
 def test_in_a_large_table_other_rows_and_their_moments_stay_to_the_bit():
     begun = start(LARGE)
     other = np.setdiff1d(np.arange(LARGE), TOUCHED)
-    found, moments = train(lazy_adam(0.01, [1.0]), begun, gradients(LARGE))
+    found, moments = train(LazyAdam(0.01, [1.0]), begun, gradients(LARGE))
     np.testing.assert_array_equal(found[other], begun[other])
     assert all((moment[other] == 0).all() for moment in moments)
 
     # A row that was in a batch stands still while no batch has it: no momentum moves it on.
     first, then = list(gradients(LARGE, steps=1)), list(gradients(LARGE, steps=3, rows=[9]))
-    once, kept = train(lazy_adam(0.01, [1.0]), begun, first)
-    later, moments = train(lazy_adam(0.01, [1.0]), begun, first + then)
+    once, kept = train(LazyAdam(0.01, [1.0]), begun, first)
+    later, moments = train(LazyAdam(0.01, [1.0]), begun, first + then)
     rows = np.unique(TOUCHED)
     assert (once[rows] != begun[rows]).all() and all((moment[rows] != 0).all() for moment in kept)
     for before, after in ((once, later), *zip(kept, moments, strict=True)):
@@ -81,7 +83,7 @@ def test_in_a_large_table_other_rows_and_their_moments_stay_to_the_bit():
 def test_in_a_small_table_all_rows_move_as_with_kerass_adam():
     """There a row goes on by its momentum while no batch has it."""
     batches = [*gradients(SMALL, steps=2), *gradients(SMALL, steps=3, rows=[9, 9])]
-    lazy = lazy_adam(0.01, [1.0])
+    lazy = LazyAdam(0.01, [1.0])
     found, moments = train(lazy, start(SMALL), batches)
     wanted, expected = train(keras_adam(lazy), start(SMALL), batches, True)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
@@ -92,8 +94,8 @@ def test_in_a_small_table_all_rows_move_as_with_kerass_adam():
 @pytest.mark.parametrize("categories", [LARGE, SMALL])
 def test_a_share_of_the_rate_is_a_share_of_the_change(categories):
     begun = np.zeros((categories, 4), "float32")
-    whole, _ = train(lazy_adam(0.01, [1.0]), begun, gradients(categories))
-    part, _ = train(lazy_adam(0.01, [0.3]), begun, gradients(categories))
+    whole, _ = train(LazyAdam(0.01, [1.0]), begun, gradients(categories))
+    part, _ = train(LazyAdam(0.01, [0.3]), begun, gradients(categories))
     assert np.abs(whole).max() > 1e-3
     np.testing.assert_allclose(part, 0.3 * whole, rtol=1e-4, atol=1e-8)
 
@@ -101,7 +103,7 @@ def test_a_share_of_the_rate_is_a_share_of_the_change(categories):
 def test_each_variable_has_its_own_rate_and_layers_move_as_with_kerass_adam():
     random = np.random.default_rng(2)
     changes = random.normal(size=(4, 2, 3, 2)).astype("float32")
-    lazy = lazy_adam(0.01, [1.0, 0.5])
+    lazy = LazyAdam(0.01, [1.0, 0.5])
     ours = [keras.Variable(np.ones((3, 2), "float32")) for _ in range(2)]
     theirs = [keras.Variable(np.ones((3, 2), "float32")) for _ in range(2)]
     adams = [keras_adam(lazy, rate) for rate in (0.01, 0.005)]
@@ -117,7 +119,7 @@ def test_each_variable_has_its_own_rate_and_layers_move_as_with_kerass_adam():
 def test_validation_judges_what_the_members_predict_together(task):
     target = Target("y", task, classes=["a", "b", "c"][: 3 if task == "multiclass" else 2])
     outputs = np.random.default_rng(0).normal(0, 30, (20, 4, target.outputs)).astype("float32")
-    joint = as_one(tf.constant(outputs), target).numpy()
+    joint = combine_members(tf.constant(outputs), target).numpy()
     assert joint.shape == (20, 1, target.outputs)
     np.testing.assert_allclose(
         to_predictions(joint, target), to_predictions(outputs, target), rtol=1e-4, atol=1e-6

@@ -19,7 +19,9 @@ from sklearn.utils.estimator_checks import check_estimator
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data import InputError, saving  # noqa: E402
+from data import InputError  # noqa: E402
+from data.sets.loading import read_set  # noqa: E402
+from data.sets.saving import seal, write_vectors  # noqa: E402
 from data.transformer import EmbeddingTransformer  # noqa: E402
 
 COLUMNS = {
@@ -46,8 +48,8 @@ def save(folder):
         name: np.arange(1.0, 2 * len(words) + 5, dtype="float32").reshape(-1, 2)
         for name, (_, words) in COLUMNS.items()
     }
-    saving.write_vectors(folder, manifest, arrays)
-    saving.seal(folder, manifest)
+    write_vectors(folder, manifest, arrays)
+    seal(folder, manifest)
     return arrays
 
 
@@ -60,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def arrays(folder):
-    return saving.read_set(folder)[1]
+    return read_set(folder)[1]
 
 
 @pytest.fixture

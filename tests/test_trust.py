@@ -13,7 +13,8 @@ import pytest
 from benchmarks.kills import FIRST, SECOND, Pair, forks, look
 from conftest import read_json, refused, sha256, succeeded, tree
 
-from data import saving
+from data.sets.loading import load_embeddings, read_set
+from data.sets.saving import seal, write_vectors
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks")
 
@@ -200,15 +201,15 @@ def test_a_model_that_is_none_is_refused(pair, content):
 def test_a_model_of_another_shape_is_refused(pair):
     """The manifest says that the column has a category more than the model's embedding."""
     folder = pair.output / "embed_model"
-    manifest, vectors = saving.read_set(folder)
+    manifest, vectors = read_set(folder)
     manifest["columns"]["city"]["vocabulary"].append("e")
     manifest["columns"]["city"]["cardinality"] += 1
     for name in ("rows", "mean_target"):
         manifest["columns"]["city"][name].append(1)
     files = dict(manifest["files"])
     vectors["city"] = np.vstack([vectors["city"], vectors["city"][:1]])
-    saving.write_vectors(folder, manifest, vectors)
-    saving.seal(folder, manifest)
+    write_vectors(folder, manifest, vectors)
+    seal(folder, manifest)
     assert manifest["files"]["model.keras"] == files["model.keras"]
     assert "model.keras" in refused(predict(pair))
 
@@ -321,7 +322,7 @@ def test_no_name_leads_outside_or_into_another(pair, tmp_path):
     assert before.items() <= after.items()
     assert all(name.startswith(inside) for name in after.keys() - before.keys())
     assert not os.path.lexists("/etc/escaped") and not (tmp_path.parent / "escaped").exists()
-    columns = saving.load_embeddings(output)
+    columns = load_embeddings(output)
     assert set(columns) == set(NAMES)
     files = [name.lower() for name in after if name.startswith("sets/wild/vectors/")]
     assert len(set(files)) == len(files) == len(columns)
@@ -341,8 +342,8 @@ def test_no_name_leads_outside_or_into_another(pair, tmp_path):
     ("name", "folder"), [("...csv", "table"), ("CON.csv", "%43ON"), ("x" * 250 + ".csv", None)]
 )
 def test_the_tables_own_name_is_a_folder_of_its_own(name, folder):
-    from data.reading import table_name
-    from data.saving import file_names
+    from data.sets.names import file_names
+    from data.tables.sources import table_name
 
     (stem,) = file_names([table_name([name])]).values()
     assert folder in (None, stem) and len(stem.encode()) <= 255 and "/" not in stem

@@ -20,11 +20,14 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data import InputError, reading, saving  # noqa: E402
-from data.dataset import read_dataset  # noqa: E402
-from data.encoding import MISSING, RESERVED, UNSEEN, Rows  # noqa: E402
-from data.manifest import describe, saved_encoding, saved_vocabulary  # noqa: E402
-from data.table import read_table  # noqa: E402
+from data import InputError  # noqa: E402
+from data.sets.manifest import describe, saved_encoding, saved_vocabulary  # noqa: E402
+from data.sets.saving import write_vectors  # noqa: E402
+from data.tables.cache import read_table  # noqa: E402
+from data.tables.dataset import read_dataset  # noqa: E402
+from data.tables.delimited import csv_dialect  # noqa: E402
+from data.tables.encoding import MISSING, RESERVED, UNSEEN, EncodedRows  # noqa: E402
+from data.tables.values import MISSING_TEXTS  # noqa: E402
 
 TRIED = int(os.environ.get("WILD_TABLES", 400))
 outcomes = collections.Counter()
@@ -156,7 +159,7 @@ def test_a_table_is_held_exactly_or_refused_in_one_sentence(table, parquet):
         outcomes["read"] += 1
         event("read")
         cells = dict(zip(names, columns, strict=True))
-        missing = {"", *(() if name.suffix == ".parquet" else reading.MISSING_TEXTS)}
+        missing = {"", *(() if name.suffix == ".parquet" else MISSING_TEXTS)}
         check_categories(dataset, cells, missing)
         check_numbers(dataset)
         check_saved(dataset, folder, name, options)
@@ -223,7 +226,7 @@ def check_saved(dataset, folder, name, options):
         for v in dataset.encoding.vocabularies
     }
     (folder / "set").mkdir()
-    saving.write_vectors(folder / "set", manifest, arrays)
+    write_vectors(folder / "set", manifest, arrays)
     manifest["files"] = {}
     (folder / "set/embeddings.json").write_text(json.dumps(manifest, allow_nan=False))
     manifest = json.loads((folder / "set/embeddings.json").read_text())
@@ -246,10 +249,10 @@ def check_saved(dataset, folder, name, options):
         {"data": [str(name)]},
         features,
         folder / "new",
-        dialect=reading.dialect(options["separator"]),
+        dialect=csv_dialect(options["separator"]),
         keep_na=dataset.settings["keep_na"],
     )
-    rows = Rows(table, encoding)
+    rows = EncodedRows(table, encoding)
     np.testing.assert_array_equal(rows.codes(everything), codes)
     np.testing.assert_array_equal(rows.numbers(everything), numbers)
 

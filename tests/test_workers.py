@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, arrays, call, make_table, read_json, refused, succeeded, tree, write
 
 import build_embeddings
-from data.dataset import read_dataset, settings_of
+from data.tables.dataset import read_dataset, settings_of
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 
@@ -36,13 +36,14 @@ def train(model, *arguments, **keywords):
         print(digest.hexdigest(), file=file)
     return history
 build_embeddings.train = train
-spread = build_embeddings.spread_seeds
+import data.training.devices as devices
+spread = devices.spread_seeds
 def spread_seeds(learner, strategy):
     spread(learner, strategy)
     seeds = [g.seed_generator.state.numpy()[0] for g in learner.layers if g.name[:7] == "dropout"]
     with open(os.environ["DIGESTS"] + ".seeds", "w") as file:
         print(*seeds, file=file)
-build_embeddings.spread_seeds = spread_seeds
+devices.spread_seeds = spread_seeds
 script = sys.argv[1]
 sys.argv = sys.argv[1:]
 build_embeddings.run(importlib.import_module(script.removesuffix(".py")).main)
@@ -141,9 +142,11 @@ def test_the_shares_of_the_replicas_make_up_the_batch_of_one(sales, monkeypatch)
     recipe = build_embeddings.recipe_for(dataset, options)
     model = build_embeddings.build_model(dataset.encoding, recipe)
 
+    from data.training.batches import training_batches  # late: TensorFlow starts quietly
+
     def first_batches(count, *share):
         rows = dataset.split["train"]
-        data = build_embeddings.batches(dataset, rows, model, recipe, 0, share=share)
+        data = training_batches(dataset, rows, model, recipe, 0, share=share)
         return [(x["codes"].numpy(), y.numpy()) for x, y in data.take(count)]
 
     whole, one = first_batches(70, 1, slice(0, 1)), first_batches(70, 3, slice(0, 1))
@@ -251,7 +254,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-build_embeddings.local_strategy = lambda: strategy
+devices.local_strategy = lambda: strategy
 build_embeddings.train = train
 """,
     )

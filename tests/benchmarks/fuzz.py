@@ -30,11 +30,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from data import InputError, saving  # noqa: E402
-from data.checkpoint import Checkpoint  # noqa: E402
-from data.dataset import read_dataset  # noqa: E402
-from data.encoding import Rows  # noqa: E402
-from data.manifest import describe, saved_encoding, saved_settings, saved_vocabulary  # noqa: E402
+from data import InputError  # noqa: E402
+from data.sets.loading import load_embeddings, read_set  # noqa: E402
+from data.sets.manifest import describe, saved_encoding, saved_settings, saved_vocabulary  # noqa: E402
+from data.sets.saving import _json_text, seal, write_vectors  # noqa: E402
+from data.tables.dataset import read_dataset  # noqa: E402
+from data.tables.encoding import EncodedRows  # noqa: E402
+from data.training.checkpoint import Checkpoint  # noqa: E402
 
 # ---------------------------------------------------------------------------- changing good input
 
@@ -154,8 +156,8 @@ class Targets:
             for name, c in manifest["columns"].items()
         }
         self.set = folder / "set"
-        saving.write_vectors(self.set, manifest, self.vectors)
-        saving.seal(self.set, manifest)
+        write_vectors(self.set, manifest, self.vectors)
+        seal(self.set, manifest)
         self.manifest = json.loads((self.set / "embeddings.json").read_bytes())
         self.archive = (self.set / "embeddings.npz").read_bytes()
         self.run, self.arrays = {"seed": 1}, [*self.vectors.values(), np.array(3)]
@@ -177,8 +179,8 @@ class Targets:
         return json.dumps(self.manifest, indent=1).encode()
 
     def use_set(self):
-        manifest, _ = saving.read_set(self.set)
-        saving.load_embeddings(self.set)
+        manifest, _ = read_set(self.set)
+        load_embeddings(self.set)
         encoding = saved_encoding(manifest, self.set)
         saved_settings(manifest, self.set)
         for vocabulary in encoding.vocabularies:
@@ -243,10 +245,10 @@ class Targets:
         everything = np.arange(dataset.table.rows)
         dataset.rows.codes(everything)
         dataset.rows.numbers(everything)
-        text = saving._json_text(describe(dataset, "table"), levels=3)
+        text = _json_text(describe(dataset, "table"), levels=3)
         manifest = json.loads(text.encode())
         assert saved_settings(manifest, self.set)[0] == json.loads(json.dumps(dataset.settings))
-        codes = Rows(dataset.table, saved_encoding(manifest, self.set)).codes(everything)
+        codes = EncodedRows(dataset.table, saved_encoding(manifest, self.set)).codes(everything)
         assert (codes == dataset.rows.codes(everything)).all()
 
     def options(self, chance):

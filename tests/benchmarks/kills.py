@@ -30,7 +30,7 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from data.saving import check_file, read_set  # noqa: E402
+from data.sets.loading import check_file, read_set  # noqa: E402
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 

@@ -26,8 +26,8 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(HERE))
-from data.disk import Column  # noqa: E402
-from data.encoding import Rows  # noqa: E402
+from data.tables.disk import Column  # noqa: E402
+from data.tables.encoding import EncodedRows  # noqa: E402
 
 CATEGORIES = {
     "customer": 100_000, "product": 20_000, "city": 3000, "store": 500, "group": 40,
@@ -134,9 +134,10 @@ def make_apart(path, rows, arguments):
 
 def speed(arguments, folder):
     """Rows a second: pandas alone and our encoding; training from disk and from memory."""
+    from data.dataset import read_dataset, settings_of
+
     import build_embeddings as first
     from data import shuffling
-    from data.dataset import read_dataset, settings_of
 
     rows, table = arguments.rows[0], folder / "table.csv"
     make_apart(table, rows, arguments)
@@ -186,7 +187,7 @@ def in_memory(dataset):
         dataset.target.lookup,
     )
     split = {part: rows[:] for part, rows in dataset.split.items()}
-    return replace(dataset, rows=Rows(table, dataset.encoding), target=target, split=split)
+    return replace(dataset, rows=EncodedRows(table, dataset.encoding), target=target, split=split)
 
 
 def measure(rows, arguments, folder):

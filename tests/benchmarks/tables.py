@@ -48,8 +48,8 @@ from reporting import machine, markdown, middle
 
 import build_embed_model as second
 import build_embeddings as first
-from data.dataset import read_dataset
-from data.manifest import saved_settings
+from data.sets.manifest import saved_settings
+from data.tables.dataset import read_dataset
 
 OURS = ("embeddings alone", "fine-tuned", "frozen", "scratch", "scratch, same time")
 PEERS = ("lightgbm", "catboost", "histgb", "linear")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from data.progress import Progress
-from data.saving import csv_field, file_names
+from data.sets.names import file_names
+from data.sets.saving import csv_field
 
 # Time grows with the square of the categories: 20,000 of size 50 take seconds and 200 MB. A column
 # with more shows its most frequent ones, whose vectors have had rows enough to learn from.
@@ -90,7 +91,7 @@ def write_neighbours(folder, manifest, arrays, k=5):
     progress.done()
 
 
-def telling_lines(manifest, arrays, columns=3, lines=3):
+def neighbour_lines(manifest, arrays, columns=3, lines=3):
     """Return lines such as "country: Spain is near Mexico, Argentina, Colombia".
 
     Of the columns with at least eight text categories those whose neighbours say most about the

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from data import InputError
-from data.reading import not_a_number
+from data.tables.values import not_a_number
 
 # So few distinct integers, each coming so often, are codes whatever they are called.
 FEW, OFTEN = 20, 5

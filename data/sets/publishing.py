@@ -13,16 +13,16 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from data import InputError
+from data.files import sync
 
 FORMAT = "keras-entity-embeddings"  # the mark in embeddings.json by which a set is known as ours
-
 PREDICTIONS = "embed_model/predictions/"  # written after the set was sealed; they go with the model
-
 _OURS = {"staging", "previous", "checkpoint", "cache"}  # in a working folder, beside its lock
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave, nobody's work
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave, nobody's work
 
 
 def check_output(output):
@@ -46,14 +46,14 @@ def check_output(output):
             f"{output} is a mount point, which cannot be replaced: give a folder in it"
         )
     with _writing_errors(output):
-        if not any(name not in _LITTER for name in os.listdir(target)):
+        if not any(name not in LITTER for name in os.listdir(target)):
             return
     listed = _listed_files(target)
     if not listed:
         raise InputError(f"{output} exists and is not a set of embeddings: {way_out}")
     for path in target.rglob("*"):
         name = path.relative_to(target).as_posix()
-        if path.name in _LITTER or name in listed or (path.is_dir() and not path.is_symlink()):
+        if path.name in LITTER or name in listed or (path.is_dir() and not path.is_symlink()):
             continue
         if name.startswith(PREDICTIONS):
             continue
@@ -75,7 +75,7 @@ def _listed_files(target):
 
 
 @contextlib.contextmanager
-def working_folder(output):
+def working_folder(output, chief=True):
     """Yield the hidden working folder beside `output`, locked for this process alone.
 
     For `saved_embeddings/campaigns` it is `saved_embeddings/.campaigns/`. What a killed run left
@@ -86,9 +86,15 @@ def working_folder(output):
     The kernel releases the lock when the process ends, however it ends. Deleting the folder at
     any time is safe: at worst the run under way stops.
 
+    Of several workers only the chief works there; the others get a temporary folder.
+
     Raises `InputError` when `check_output` does, when another run holds the lock, and in place of
     an `OSError` that says that nothing can be written there (no permission, disk full).
     """
+    if not chief:
+        with tempfile.TemporaryDirectory() as work:
+            yield Path(work)
+        return
     check_output(output)
     target = Path(output).resolve()
     working = target.parent / f".{target.name}"
@@ -151,23 +157,12 @@ def stage_copy(output, staging):
 
     def not_carried(folder, names):
         top = Path(folder) == Path(output)
-        return [name for name in names if name in _LITTER or (top and name == "embed_model")]
+        return [name for name in names if name in LITTER or (top and name == "embed_model")]
 
     if os.path.isdir(output):
         shutil.copytree(output, staging, copy_function=link, ignore=not_carried)
     else:
         os.mkdir(staging)
-
-
-def sync(path):
-    """Return once the file or folder `path` (its own entries only) is on the disk itself."""
-    if os.name == "nt" and os.path.isdir(path):
-        return  # Windows cannot and need not
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _replace(staging, target, previous):
@@ -213,7 +208,7 @@ def _lock(working, output):
     while True:
         os.makedirs(working, exist_ok=True)
         present = set(os.listdir(working))
-        if "lock" not in present and present - _OURS - _LITTER:  # ~/.config for --output ~/config
+        if "lock" not in present and present - _OURS - LITTER:  # ~/.config for --output ~/config
             raise InputError(
                 f"{working}, where this would work, is not ours: give another --output"
             )

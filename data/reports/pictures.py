@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.saving import file_names
+from data.sets.names import file_names
 
 PLACED = 500  # categories that get coordinates; the time of t-SNE grows faster than their number
 DRAWN = 300  # of those, points in a picture
@@ -28,9 +28,6 @@ LOW, MIDDLE, HIGH = (
     "#c4500f",
 )  # below, at and above the mean; colour-blind safe
 INK, SOFT, GRID = "#1d2126", "#626870", "#e6e6e2"
-
-
-# ------------------------------------------------------------------------------- what is placed
 
 
 def most_frequent(column, limit):
@@ -117,9 +114,6 @@ def colour_scale(means, rows, shown=slice(None)):
     centre = float(np.average(means[known], weights=np.maximum(rows[known], 1e-9)))
     half = float(np.nanquantile(np.abs(np.append(means[shown], centre) - centre), 0.95))
     return centre, half if half > 1e-12 * max(1, abs(centre)) else 1.0
-
-
-# ---------------------------------------------------------------------------------------- maps
 
 
 def draw_pictures(folder, manifest, arrays, history):
@@ -329,9 +323,6 @@ def _overlap(a, b):
     return ~apart.any(axis=-1)
 
 
-# -------------------------------------------------------------------------------------- curves
-
-
 def draw_curves(path_stem, histories):
     """Draw loss and validation loss by epoch and write <path_stem>.png and <path_stem>.svg.
 
@@ -405,9 +396,6 @@ def _mark_best(axes, history):
         fontsize=8,
         color=HIGH,
     )
-
-
-# ----------------------------------------------------------------------- text, fonts and files
 
 
 def short_number(value, scale):

@@ -1,5 +1,6 @@
 """One table, ready to be learned from: read, roles decided, rows split, columns encoded."""
 
+import itertools
 import os
 import time
 from dataclasses import dataclass, replace
@@ -8,22 +9,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data import InputError, reading, roles
-from data.disk import Column, blocks_of, keep_on_disk
-from data.encoding import (
+from data import InputError
+from data.progress import Progress
+from data.tables import roles
+from data.tables.cache import read_table
+from data.tables.dates import DATE_PARTS
+from data.tables.delimited import csv_dialect
+from data.tables.disk import Column, blocks_of, keep_on_disk
+from data.tables.encoding import (
     FLOAT32_MAX,
     RESERVED,
     SAMPLED_ROWS,
     SAMPLED_VALUES,
+    EncodedRows,
     Encoding,
-    Rows,
     extend_vocabulary,
     fit_numeric,
     fit_target,
     fit_vocabulary,
 )
-from data.progress import Progress
-from data.table import DATE_PARTS, read_table, split_rows
+from data.tables.formats import column_names, declared_types, first_rows
+from data.tables.sources import default_target, find_files, fingerprint
+from data.tables.split import split_rows
+from data.tables.values import MISSING_TEXTS
 
 
 @dataclass
@@ -31,20 +39,20 @@ class Dataset:
     """What both scripts learn from.
 
     Attributes:
-        encoding: `data.encoding.Encoding`, fitted on training rows.
-        rows: `data.encoding.Rows`, gives encoded arrays for any row numbers.
+        encoding: `data.tables.encoding.Encoding`, fitted on training rows.
+        encoded: `data.tables.encoding.EncodedRows`, gives arrays for any row numbers.
         split: dict of "train", "validation", "test" -> DiskArray of int64 row numbers, ascending.
         target: Column of float64 in the target's units, or of int64 class positions.
         prior: the training rows' mean target, or share of each class: float64 [classes].
         settings: dict, how the table was read; the manifest's "options".
         sources: dict of part -> list of {"path", "sha256"}.
-        roles: dict of column -> `data.roles.Role`.
+        roles: dict of column -> `data.tables.roles.Role`.
         notes: list of str, what was done about the odd things that were met.
         seconds: dict of "read" and "encode".
     """
 
     encoding: Encoding
-    rows: Rows
+    encoded: EncodedRows
     split: dict
     target: Column
     prior: float | np.ndarray
@@ -56,7 +64,12 @@ class Dataset:
 
     @property
     def table(self):
-        return self.rows.table
+        return self.encoded.table
+
+    def rows_of(self, *parts):
+        """Row numbers of several parts, one part after the other: DiskArray of int64."""
+        blocks = itertools.chain.from_iterable(blocks_of(self.split[part]) for part in parts)
+        return keep_on_disk(blocks, self.table.folder)
 
 
 def settings_of(options):
@@ -83,10 +96,10 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     Args:
         settings: see `settings_of`; a manifest's "options" give the same dataset again.
         folder: pathlib.Path for the cache of the table read.
-        vocabularies: dict of column -> `data.encoding.Vocabulary` from saved embeddings; other
-            columns get theirs from the training rows.
+        vocabularies: dict of column -> `data.tables.encoding.Vocabulary` from saved embeddings;
+            other columns get theirs from the training rows.
         extend: add categories of the training rows that a saved vocabulary lacks, after its own.
-        numeric: columns that were numeric where those were saved; see `data.roles.assign`.
+        numeric: columns that were numeric where those were saved; see `data.tables.roles.assign`.
 
     Raises:
         InputError: anything that is wrong with the files or the options.
@@ -94,15 +107,15 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     started = time.monotonic()
     vocabularies = vocabularies or {}
     files = {
-        "data": reading.find_files(settings["data"], "--data"),
-        "validation": reading.find_files(settings["validation_data"] or [], "--validation-data"),
-        "test": reading.find_files(settings["test_data"] or [], "--test-data"),
+        "data": find_files(settings["data"], "--data"),
+        "validation": find_files(settings["validation_data"] or [], "--validation-data"),
+        "test": find_files(settings["test_data"] or [], "--test-data"),
     }
     first = files["data"][0]
-    target, split_by = settings["target"] or reading.default_target(first), settings["split_by"]
+    target, split_by = settings["target"] or default_target(first), settings["split_by"]
     if target is None:
         raise InputError("--target: name the column to predict.")
-    dialect = reading.dialect(settings["separator"], settings["encoding"])
+    dialect = csv_dialect(settings["separator"], settings["encoding"])
     keep_na = kept_na(settings["keep_na"], vocabularies)
     sample = _sample(files["data"], keep_na, dialect)
     for column in settings["keep_na"] or []:
@@ -180,9 +193,9 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
         ],
         target=fit_target(target, task, values[sampled], labels, found["target"][:2]),
     )
-    rows = Rows(table, encoding)
+    encoded = EncodedRows(table, encoding)
     for vocabulary in encoding.vocabularies:
-        _describe(vocabulary, rows, counts, None if task == "multiclass" else totals)
+        _describe(vocabulary, encoded, counts, None if task == "multiclass" else totals)
     settings = settings | {
         "target": target,
         "categorical": [c for c, role in assigned.items() if role.role == "categorical"],
@@ -194,12 +207,12 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     }
     return Dataset(
         encoding=encoding,
-        rows=rows,
+        encoded=encoded,
         split=split,
         target=values,
         prior=prior,
         settings=settings,
-        sources={part: reading.fingerprint(names) for part, names in files.items()},
+        sources={part: fingerprint(names) for part, names in files.items()},
         roles=assigned,
         notes=notes,
         seconds={"read": read - started, "encode": time.monotonic() - read},
@@ -211,18 +224,19 @@ def kept_na(asked, vocabularies):
     vocabulary holds such a text.
 
     Args:
-        asked: list of str or None; vocabularies: dict of column -> `data.encoding.Vocabulary`.
+        asked: list of str or None.
+        vocabularies: dict of column -> `data.tables.encoding.Vocabulary`.
     """
-    missing = set(reading.MISSING_TEXTS)
+    missing = set(MISSING_TEXTS)
     held = [c for c, v in vocabularies.items() if v.type == "str" and missing & set(v.values)]
     return sorted({*(asked or []), *held})
 
 
 def _sample(files, keep_na, dialect):
-    """The first rows of the table: dict of column -> `data.roles.Values`."""
+    """The first rows of the table: dict of column -> `data.tables.roles.Values`."""
     for name in files:
-        declared = reading.declared_types(name)
-        columns = reading.sample(name, keep_na=keep_na, **dialect)
+        declared = declared_types(name)
+        columns = first_rows(name, keep_na=keep_na, **dialect)
         if any(len(values) for values in columns.values()):
             return {
                 column: roles.Values(
@@ -230,7 +244,7 @@ def _sample(files, keep_na, dialect):
                     columns[column].codes if column in columns else np.empty(0, "int8"),
                     declared.get(column),
                 )
-                for column in reading.column_names(name, **dialect)
+                for column in column_names(name, **dialect)
             }
     raise InputError(f"{files[0]}: there are no rows below the header.")
 
@@ -379,7 +393,7 @@ def _describe(vocabulary, rows, counts, totals):
     """Training rows and mean target of every embedding row."""
     column, lookup = vocabulary.column, rows.lookup(vocabulary.column)
     count = np.bincount(lookup, counts[column], vocabulary.cardinality)
-    vocabulary.rows = count.astype("int64")
+    vocabulary.counts = count.astype("int64")
     if totals is not None:
         total = np.bincount(lookup, totals[column], vocabulary.cardinality)
         with np.errstate(invalid="ignore", divide="ignore"):

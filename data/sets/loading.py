@@ -1,25 +1,13 @@
-"""The saved format: vectors into files that any tool opens, and back with every byte checked.
-
-A set is a folder. `embeddings.npz` holds one float32 array [cardinality, size] per column (row 0
-stands for a missing value, row 1 for an unseen category, row i + 2 for vocabulary[i]);
-`embeddings.json`, the manifest, says which row is which category and holds the sha256 of every
-other file. Reading runs no code (no pickle) and follows no path that a manifest names outside its
-folder.
-"""
+"""Reading a set back with every byte checked: no code is run, no path outside it is followed."""
 
 import contextlib
 import hashlib
-import importlib.metadata
 import itertools
 import json
 import math
 import os
-import platform
 import re
-import struct
 import time
-import tokenize
-import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -27,216 +15,11 @@ import numpy as np
 import pandas as pd
 
 from data import InputError
-from data.progress import Progress
-from data.publishing import (  # noqa: F401 (one place to import from for what writes sets)
-    FORMAT,
-    check_output,
-    publish,
-    stage_copy,
-    sync,
-    working_folder,
-)
-
-VERSION = 1
-CSV_LIMIT = 100_000  # more categories get a CSV only when asked for: they take minutes to write
+from data.files import NO_ARCHIVE, sha256, sha256_of_file
+from data.sets.publishing import FORMAT
+from data.sets.saving import VERSION
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
-_STEM_BYTES = 100
-# What zipfile and NumPy raise on bytes that only look like an archive of arrays.
-NO_ARCHIVE = (
-    zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, struct.error,
-    MemoryError, SyntaxError, tokenize.TokenError,
-)  # fmt: skip
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *(\.|$)", re.IGNORECASE)
-
-
-# ------------------------------------------------------------------------------ names of files
-
-
-def file_names(names):
-    """Return a file stem for each name: dict[str, str], safe on every system, no two alike.
-
-    Letters and digits of any script, space, `_`, `-` and `.` stay; everything else, also a
-    leading dot, hyphen or space, a trailing dot or space, and the first letter of a Windows
-    device name, becomes percent-encoded UTF-8. Names over 100 bytes are cut. Where a cut or a
-    system that ignores case or Unicode normalisation could make two names alike, both end in `~`
-    and a hash of the name. The result depends on the set of names, not on their order.
-    """
-    stems = {name: _stem(name) for name in names}
-    alike = {}
-    for name, stem in stems.items():
-        folded = unicodedata.normalize("NFKC", stem.upper().casefold())
-        alike.setdefault(unicodedata.normalize("NFKC", folded.casefold()), []).append(name)
-    for group in alike.values():
-        for name in group:
-            long = len(stems[name].encode()) > _STEM_BYTES
-            if long or len(group) > 1:
-                stems[name] = _cut(stems[name]) + "~" + _hash(_utf8(name))[:16]
-    return stems
-
-
-def _stem(name):
-    characters = list(unicodedata.normalize("NFC", name))
-    stem = [
-        c if c in " _-." or unicodedata.category(c)[0] in "LM" or unicodedata.category(c) == "Nd"
-        else _percent(c)
-        for c in characters
-    ]  # fmt: skip
-    if not stem:
-        return "%"  # no other name gives a lone percent sign
-    if characters[0] in " -." or _DEVICES.match(name):
-        stem[0] = _percent(characters[0])
-    if characters[-1] in " .":
-        stem[-1] = _percent(characters[-1])
-    if "".join(stem).lower().endswith(".npy"):  # np.load would mix up "a" and "a.npy"
-        stem[-4] = _percent(".")
-    return "".join(stem)
-
-
-def _cut(stem):
-    kept = stem.encode()[: _STEM_BYTES - 17].decode(errors="ignore")
-    return re.sub(r"%[0-9A-F]?$", "", kept)
-
-
-def _percent(character):
-    return "".join(f"%{byte:02X}" for byte in _utf8(character))
-
-
-def _utf8(text):
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _hash(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-# ------------------------------------------------------------------------------------- writing
-
-
-def write_vectors(folder, manifest, arrays, all_csv=False):
-    """Write embeddings.npz and vectors/<column>.csv of every column into `folder`.
-
-    `arrays` maps every name in `manifest["columns"]` to a float32 array [cardinality, size]. The
-    keys "array", "sha256" and "csv" of each column are filled in. The same vectors give the same
-    bytes. `np.load("embeddings.npz")["country"]` needs nothing of ours.
-
-    A CSV has the columns category, rows (training rows of the category) and dim_0, dim_1, ...,
-    and one line per category; the reserved rows 0 and 1 are in the npz alone. Columns of more
-    than 100,000 categories get none unless `all_csv`. Floats are the shortest text that gives the
-    same float32. `pd.read_csv(path, index_col=0)` reads it; text categories that look like
-    something else to pandas ("NA", "007", "") need
-
-        pd.read_csv(path, dtype={"category": str}, keep_default_na=False).set_index("category")
-
-    Categories that begin with =, +, - or @ stand there as they are, because a changed category
-    would match nothing: a spreadsheet should import the first column as text.
-
-    Raises `ValueError` for an array of another shape or dtype, or with NaN or infinity.
-    """
-    folder = Path(folder)
-    stems = file_names(manifest["columns"])
-    (folder / "vectors").mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(folder / "embeddings.npz", "w", zipfile.ZIP_STORED) as archive:
-        for name, column in manifest["columns"].items():
-            array, shape = arrays[name], (column["cardinality"], column["size"])
-            if array.dtype != np.float32 or array.shape != shape:
-                raise ValueError(f"column {name!r}: {array.dtype} {array.shape}, not {shape}")
-            array = np.ascontiguousarray(array, dtype="<f4")
-            if not np.isfinite(array).all():
-                raise ValueError(f"column {name!r}: the vectors hold NaN or infinity")
-            column["array"] = stems[name]
-            column["sha256"] = _hash(array)
-            member = zipfile.ZipInfo(f"{stems[name]}.npy")  # dated 1980, not today
-            member.create_system = 3
-            with archive.open(member, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
-            column["csv"] = None
-            if all_csv or len(column["vocabulary"]) <= CSV_LIMIT:
-                column["csv"] = f"vectors/{stems[name]}.csv"
-                _write_csv(folder / column["csv"], column, array)
-
-
-def _write_csv(path, column, array):
-    header = ["category", "rows", *(f"dim_{i}" for i in range(array.shape[1]))]
-    progress = Progress(f"writing {path.name}", "categories")
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        file.write(",".join(header) + "\n")
-        for start in range(2, len(array), 4096):  # as text a float takes 128 bytes
-            part = slice(start, start + 4096)
-            categories = column["vocabulary"][start - 2 : start + 4094]
-            for category, rows, vector in zip(
-                categories, column["rows"][part], array[part].astype(str).tolist(), strict=True
-            ):
-                file.write(f"{csv_field(category)},{rows},{','.join(vector)}\n")
-            progress(start, start / len(array))
-    progress.done()
-
-
-def csv_field(category):
-    """Return a category as a field of a CSV file: quoted where needed, floats to the last bit."""
-    text = str(category)
-    if re.search(r'[",\r\n]', text):
-        return '"' + text.replace('"', '""') + '"'
-    return text
-
-
-def seal(folder, manifest):
-    """Finish the set in `folder`: sha256 of every file into `manifest["files"]`, and to the disk.
-
-    Writes embeddings.json last. embed_model/, a set of its own, is left out of "files": seal it
-    first. Returns when all of it has been written through to the disk.
-    """
-    folder = Path(folder)
-    manifest["files"] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file():
-            if name != "embeddings.json" and not name.startswith("embed_model/"):
-                manifest["files"][name] = _hash_file(path)
-            sync(path)
-    text = _json_text(manifest, levels=3)
-    unfinished = folder / "embeddings.json.part"  # a new file: the old one may be a hard link
-    unfinished.write_bytes(text.encode())
-    sync(unfinished)
-    os.replace(unfinished, folder / "embeddings.json")
-    for inner in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
-        sync(inner)
-
-
-def _json_text(value, levels, indent="\n"):
-    """JSON for people too: one line per key down to `levels`, a whole vocabulary in one line."""
-    if levels == 0 or not isinstance(value, dict) or not value:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    inner = indent + "  "
-    lines = (
-        json.dumps(str(key), ensure_ascii=False) + ": " + _json_text(part, levels - 1, inner)
-        for key, part in value.items()
-    )
-    return "{" + inner + ("," + inner).join(lines) + indent + "}"
-
-
-def _plain(value):
-    """NumPy numbers and arrays as Python's own."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no place in a manifest")
-
-
-def _hash_file(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def versions():
-    """Return the versions of Python and the packages that results depend on: dict[str, str]."""
-    found = {"python": platform.python_version()}
-    for package in ("tensorflow", "keras", "numpy", "pandas", "scikit-learn"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
-
-
-# ------------------------------------------------------------------------------------- reading
 
 
 def read_set(folder):
@@ -301,7 +84,7 @@ def check_file(folder, manifest, name):
     if name not in manifest["files"]:
         raise _bad(Path(folder) / "embeddings.json", f"it does not list {name}")
     try:
-        found = _hash_file(path)
+        found = sha256_of_file(path)
     except OSError as error:
         raise _bad(path, f"it cannot be read ({error.strerror or error})") from error
     if found != manifest["files"][name]:
@@ -460,7 +243,7 @@ def _read_array(archive, column, room, path, name):
             raise _bad(path, f"the array of column {_short(name)} is cut off or too long")
     with archive.open(member) as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
-    if _hash(array) != column["sha256"]:
+    if sha256(array) != column["sha256"]:
         raise _bad(path, f"the array of column {_short(name)} is not the one it was saved with")
     if not np.isfinite(array).all():
         raise _bad(path, f"the vectors of column {_short(name)} hold NaN or infinity")

@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 
 READ_AT_ONCE = 1 << 22  # bytes
+ROWS_AT_ONCE = 1 << 15  # between disk and network
 
 
 class DiskArray:

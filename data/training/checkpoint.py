@@ -1,5 +1,6 @@
 """What `--resume` goes on from: the state after the last completed epoch, one file for each fit."""
 
+import contextlib
 import json
 import math
 import os
@@ -9,7 +10,8 @@ import zipfile
 import numpy as np
 
 from data import InputError
-from data.saving import NO_ARCHIVE, sync
+from data.files import NO_ARCHIVE, sync
+from data.training.workers import check_workers_agree
 
 
 class Checkpoint:
@@ -27,20 +29,22 @@ class Checkpoint:
         InputError: there is nothing to resume, or it is of a run with other options, or damaged.
     """
 
-    present = False  # whether this process could be resumed, were it interrupted now
-
     def __init__(self, folder, run, resume=False):
         self.folder, self.run = folder, json.loads(json.dumps(run))
         if not resume:
             self.remove()
-        elif not any(folder.glob("*.npz")):
+        elif not self.present:
             raise InputError(
                 "--resume: there is no completed epoch to go on from; leave out --resume."
             )
         else:
             for path in folder.glob("*.npz"):
                 _read(path, self.run)
-            Checkpoint.present = True
+
+    @property
+    def present(self):
+        """Whether the run could be resumed, were it interrupted now."""
+        return any(self.folder.glob("*.npz"))
 
     def save(self, fit, history, arrays):
         """Replace the checkpoint of one fit.
@@ -59,7 +63,6 @@ class Checkpoint:
                     np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
         sync(unfinished)
         os.replace(unfinished, self.folder / f"{fit}.npz")
-        Checkpoint.present = True
 
     def load(self, fit, like):
         """The checkpoint of one fit.
@@ -79,7 +82,37 @@ class Checkpoint:
     def remove(self):
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        Checkpoint.present = False
+
+
+@contextlib.contextmanager
+def open_checkpoint(folder, run, workers, resume=False):
+    """The checkpoint of a run, gone when the run has ended well: yields `Checkpoint`, or None for
+    all workers but the chief.
+
+    An interrupt gets a note on how to go on.
+
+    Args:
+        folder, run, resume: of `Checkpoint`; the run's "files" and "sources" may lie elsewhere for
+            each worker.
+
+    Raises:
+        InputError: another worker has another table or other options.
+    """
+    options = {name: part for name, part in run.items() if name not in ("files", "sources")}
+    check_workers_agree(workers, rows=run["files"], vectors=run.get("sources"), options=options)
+    if not workers.is_chief:
+        yield None
+        return
+    checkpoint = Checkpoint(folder, run, resume)
+    try:
+        yield checkpoint
+    except KeyboardInterrupt as interrupt:
+        if checkpoint.present:
+            interrupt.add_note(
+                "the same command with --resume goes on after the last completed epoch"
+            )
+        raise
+    checkpoint.remove()
 
 
 def _read(path, run, like=()):

@@ -8,16 +8,16 @@ import math
 import numpy as np
 
 from data import InputError
-from data.encoding import Encoding, Numeric, Target, Vocabulary
-from data.publishing import FORMAT
-from data.saving import VERSION, versions
+from data.sets.publishing import FORMAT
+from data.sets.saving import VERSION, versions
+from data.tables.encoding import Encoding, Numeric, Target, Vocabulary
 
 
 def describe(dataset, name):
     """The manifest of a dataset's columns, before any file is written.
 
     Args:
-        dataset: `data.dataset.Dataset`; name: of the table.
+        dataset: `data.tables.dataset.Dataset`; name: of the table.
 
     Returns:
         dict, ready for `data.saving.write_vectors` and `data.saving.seal`.
@@ -65,7 +65,7 @@ def describe_column(vocabulary):
         "spellings": vocabulary.spellings,
         "cardinality": vocabulary.cardinality,
         "size": vocabulary.size,
-        "rows": vocabulary.rows.tolist(),
+        "rows": vocabulary.counts.tolist(),
     }
     if vocabulary.mean_target is not None:
         entry["mean_target"] = [
@@ -75,7 +75,7 @@ def describe_column(vocabulary):
 
 
 def saved_vocabulary(manifest, column):
-    """The vocabulary of a saved column, as `data.dataset.read_dataset` takes it."""
+    """The vocabulary of a saved column, as `data.tables.dataset.read_dataset` takes it."""
     entry = manifest["columns"][column]
     return Vocabulary(
         column,
@@ -128,8 +128,8 @@ def saved_settings(manifest, folder):
         folder: of the set, for messages.
 
     Returns:
-        (settings as `data.dataset.read_dataset` takes them, dict of part -> list of {"path": str,
-        "sha256" or "id": str})
+        (settings as `data.tables.dataset.read_dataset` takes them, dict of part -> list of
+        {"path": str, "sha256" or "id": str})
 
     Raises:
         InputError: the manifest lacks what is needed.

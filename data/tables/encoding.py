@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from data import InputError, reading, roles
+from data import InputError
+from data.tables import roles
+from data.tables.values import as_text
 
 MISSING, UNSEEN, RESERVED = 0, 1, 2
 LARGEST_SIZE = 50
@@ -33,7 +35,7 @@ class Vocabulary:
         spellings: dict of text -> embedding row, for texts that the training rows held and that
             differ from the category's usual text (1.50 for 1.5): a model that takes text needs
             them, `find` does not.
-        rows: int64 [cardinality], training rows of each embedding row.
+        counts: int64 [cardinality], training rows of each embedding row.
         mean_target: float64 [cardinality] or None, the mean target of those rows.
         saved_size: size of the saved vectors that it comes with, else None.
     """
@@ -42,7 +44,7 @@ class Vocabulary:
     type: str
     values: list
     spellings: dict = field(default_factory=dict)
-    rows: np.ndarray = None
+    counts: np.ndarray = None
     mean_target: np.ndarray = None
     saved_size: int = None
 
@@ -57,7 +59,7 @@ class Vocabulary:
 
     def texts(self):
         """The usual text of every category, list of str."""
-        return [reading.as_text(value) for value in self.values]
+        return [as_text(value) for value in self.values]
 
     def find(self, texts):
         """Embedding rows of categories given as text.
@@ -194,7 +196,7 @@ def _typed_vocabulary(column, kind, texts, values):
     vocabulary = Vocabulary(column, kind, sorted(set(values)))
     row_of = {value: row for row, value in enumerate(vocabulary.values, RESERVED)}
     for text, value in zip(texts, values, strict=True):
-        if reading.as_text(value) != text:
+        if as_text(value) != text:
             vocabulary.spellings[text] = row_of[value]
     return vocabulary
 
@@ -303,7 +305,7 @@ def _skewness(values):
     return float((centered**3).mean() / (centered**2).mean() ** 1.5)
 
 
-class Rows:
+class EncodedRows:
     """Encoded rows of a table, gathered on demand from the columns on disk.
 
     Args:

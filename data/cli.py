@@ -1,0 +1,245 @@
+"""The command line of both scripts: their options, TensorFlow's start, and how a run ends."""
+
+import argparse
+import contextlib
+import ctypes
+import errno
+import importlib
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from data import InputError, LostWorker, one_line
+from data.sets.names import file_names
+from data.tables.sources import table_name
+
+HERE = Path(__file__).resolve().parents[1]
+SAVED = HERE / "saved_embeddings"
+SHIPPED = {"data": [str(HERE / "data/campaigns/campaigns.csv.gz")], "target": "profit"}
+
+
+class LateImport:
+    """A module that is imported when it is first used: TensorFlow takes seconds to import."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+def parser_of_both(description, example, add_own=None):
+    """The command line of a script, argparse.ArgumentParser.
+
+    Args:
+        description: its docstring, of which the first sentence is shown.
+        add_own: function of a parser that adds options which the other script does not have.
+    """
+    parser = argparse.ArgumentParser(
+        description=description.partition("\n\n")[0],
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    if add_own:
+        add_own(parser)
+    add_options(parser)
+    return parser
+
+
+def output_folder(options):
+    """(name of the table, folder to save in); without --data it is the shipped table."""
+    if options.data is None:
+        options.data = SHIPPED["data"]
+        options.target = options.target or SHIPPED["target"]
+    name = table_name(options.data)
+    return name, options.output or SAVED / file_names([name])[name]
+
+
+def add_options(parser):
+    """The options that both scripts share."""
+
+    def columns(group, option, text):
+        group.add_argument(option, nargs="+", metavar="COLUMN", help=text)
+
+    def files(group, option, text):
+        group.add_argument(option, nargs="+", metavar="FILE", help=text)
+
+    table = parser.add_argument_group("the table")
+    files(
+        table,
+        "--data",
+        "CSV, TSV or Parquet files or globs that make one table, or openml:NAME_OR_ID (default: "
+        "the shipped table)",
+    )
+    table.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    columns(
+        table,
+        "--categorical",
+        "columns to embed (default: text, booleans and integers that look like codes)",
+    )
+    columns(
+        table,
+        "--numeric",
+        "columns that are quantities (default: the other numbers); where --categorical is given "
+        "too, no other column is used",
+    )
+    columns(
+        table,
+        "--dates",
+        "columns to take apart into year, month, day, weekday, week, hour and elapsed days "
+        "(default: those written as 2024-12-31)",
+    )
+    columns(table, "--drop", "columns to leave out")
+    columns(
+        table,
+        "--keep-na",
+        "columns in which texts such as NA and None are categories and only empty is missing",
+    )
+    table.add_argument(
+        "--task",
+        choices=("auto", "regression", "binary", "multiclass"),
+        default="auto",
+        help="the kind of target (default: found from its values)",
+    )
+    table.add_argument(
+        "--separator", metavar="CHARACTER", help="between a CSV's fields (default: found)"
+    )
+    table.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of a CSV's text (default: utf-8)"
+    )
+    split = parser.add_argument_group("the split (default: 80/10/10 at random)")
+    split.add_argument(
+        "--split-by",
+        metavar="COLUMN",
+        help="cut in this column's order, such as a date's: the last tenth is the test set, the "
+        "tenth before it the validation set",
+    )
+    files(split, "--validation-data", "validation rows in files of their own")
+    files(split, "--test-data", "test rows in files of their own")
+    training = parser.add_argument_group("training (defaults: by the table's length)")
+    training.add_argument(
+        "--epochs", type=positive(int), metavar="N", help="passes over the training rows at most"
+    )
+    training.add_argument(
+        "--batch-size", type=positive(int), metavar="ROWS", help="rows of a training step"
+    )
+    training.add_argument(
+        "--learning-rate", type=positive(float), metavar="RATE", help="at its highest"
+    )
+    training.add_argument(
+        "--seed",
+        type=seed_number,
+        default=0,
+        metavar="N",
+        help="of the split, the initial weights and the shuffling (default: 0)",
+    )
+    training.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last completed epoch of the same command, interrupted",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where to save (default: saved_embeddings/<table name>)",
+    )
+
+
+def positive(kind):
+    """An argparse type: a number above zero."""
+
+    def convert(text):
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    convert.__name__ = f"{kind.__name__} above zero"
+    return convert
+
+
+def seed_number(text):
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise ValueError
+    return value
+
+
+def start_tensorflow(several=False):
+    """Import TensorFlow, which takes seconds, without the lines that it writes at its start.
+
+    Returns:
+        the strategy that joins several workers, once they are all there; else None
+    """
+    keep_freed_memory()
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else None
+        tf.zeros(1)
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+    warnings.filterwarnings("ignore", module=r"keras\.")  # about names of columns, for one
+    return strategy
+
+
+def keep_freed_memory():
+    """Let the C library keep the memory that a training step frees for the next step.
+
+    glibc gives it back to the system, which then clears each page anew: 40 % of an epoch's time
+    on two cores. See mallopt(3); elsewhere all stays as it is.
+    """
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # as malloc.h numbers them
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_threshold, 32 << 20)  # bytes; the most that glibc allows
+        mallopt(trim_threshold, 256 << 20)
+        mallopt(top_pad, 16 << 20)
+
+
+def fail(reason, status=2):
+    """End the script with one sentence, however long the names in it are."""
+    reason = one_line(str(reason))
+    if len(reason) > 2000:
+        reason = f"{reason[:1000]} ... {reason[-300:]}"
+    print(f"{Path(sys.argv[0]).name}: error: {reason}", file=sys.stderr)
+    sys.exit(status)
+
+
+def run(main):
+    """Run a script: bad input ends with exit status 2 and one sentence."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without Unicode must not end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        main()
+    except InputError as error:
+        fail(error)
+    except LostWorker as error:
+        fail(error, status=1)
+    except KeyboardInterrupt as interrupt:
+        way_on = "; ".join(["interrupted", *getattr(interrupt, "__notes__", [])])
+        print(f"\n{Path(sys.argv[0]).name}: {way_on}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our lines, such as head, has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except MemoryError:
+        fail("out of memory; give fewer rows or columns, or a smaller --batch-size.")
+    except Exception as error:
+        # TensorFlow and HDF5 make errors of their own of a full disk; their text tells.
+        if os.strerror(errno.ENOSPC) in str(error):
+            fail("the disk is full: free some space or give an --output on another disk; "
+                 "the previous output is as it was.")  # fmt: skip
+        if not isinstance(error, OSError) or error.errno is None:
+            raise
+        fail(f"{error.filename or 'a file'}: {error.strerror}; the previous output is as it was.")

@@ -1,0 +1,1 @@
+"""What people look at: pictures, neighbours, the report, the comparison with other models."""

@@ -1,0 +1,137 @@
+"""Is it worth it? Other models without and with the vectors, our network without and with them."""
+
+import time
+
+import numpy as np
+import pandas as pd
+
+from data.progress import show_note
+from data.tables.encoding import UNSEEN
+from data.training.scoring import featureless, score
+
+
+def compare(dataset, saved, our_network, seed):
+    """Judge other models and ours on the same test rows, without and with the saved vectors.
+
+    The paper's own experiment (tables III and IV): nearest neighbours, random forest and boosted
+    trees on plain codes and on embeddings. Numeric columns go to all of them. They are trained on
+    at most 30,000 rows and judged on at most 10,000, drawn at random; our network on all.
+
+    Args:
+        saved: see `data.sets.reuse.choose_columns`.
+        our_network: function of (vectors, seed) that trains our network anew, with "scratch",
+            "frozen" or "fine-tuned" vectors, and returns its predictions of all test rows.
+
+    Returns:
+        DataFrame, a line for each model: model, input, rows, metrics (the mean over up to three
+        seeds for our network), spread (the first metric's standard deviation over them), seconds.
+    """
+    target, random = dataset.encoding.target, np.random.default_rng(seed)
+    train, test = (
+        rows[np.sort(random.choice(len(rows), most, replace=False, shuffle=False))]
+        if len(rows) > most
+        else rows[:]
+        for rows, most in ((dataset.split["train"], 30_000), (dataset.split["test"], 10_000))
+    )
+    if len(train) < len(dataset.split["train"]):
+        show_note(f"the other models learn from {len(train):,} rows drawn at random.")
+    if len(test) < len(dataset.split["test"]):
+        show_note(f"all models are compared on {len(test):,} test rows drawn at random.")
+    actual, lines = dataset.target[test], []
+
+    def line(model, features, runs, took, rows):
+        """The mean over runs with other seeds, and the spread of the first metric."""
+        scores = pd.DataFrame([score(target, actual, predicted) for predicted in runs])
+        spread = scores.iloc[:, 0].std() if len(runs) > 1 else None
+        lines.append(
+            {"model": model, "input": features, "rows": rows, **scores.mean()}
+            | {"spread": spread, "seconds": round(took, 2)}
+        )
+        print(f"{model}, {features}: {took:.1f} s", flush=True)
+
+    line("baseline", "nothing", [featureless(dataset, len(test))], 0.0, len(train))
+    for features in ("one-hot", "codes", "embeddings"):
+        inputs = [plain_features(dataset, rows, features, saved) for rows in (train, test)]
+        for name, model in other_models(target.task, features, seed).items():
+            started = time.monotonic()
+            model.fit(inputs[0], target.encode(dataset.target[train]))
+            if target.task == "regression":
+                predicted = target.decode(model.predict(inputs[1]))
+            else:
+                predicted = model.predict_proba(inputs[1])
+            line(name, features, [predicted], time.monotonic() - started, len(train))
+    position = np.searchsorted(dataset.split["test"], test)
+    for vectors in ("scratch", "frozen", "fine-tuned"):
+        started, runs = time.monotonic(), []
+        while len(runs) < 3 and time.monotonic() - started < 30:
+            runs.append(our_network(vectors, seed + len(runs))[position])
+        took = (time.monotonic() - started) / len(runs)
+        line("our network", vectors, runs, took, len(dataset.split["train"]))
+    return pd.DataFrame(lines)
+
+
+def other_models(task, features, seed):
+    """scikit-learn's models for one kind of input, by name."""
+    from sklearn import ensemble, linear_model, neighbors, pipeline, preprocessing
+
+    regression = task == "regression"
+    if features == "one-hot":
+        linear = (
+            linear_model.Ridge() if regression else linear_model.LogisticRegression(max_iter=500)
+        )
+        return {"linear": linear}
+    kind = "Regressor" if regression else "Classifier"
+    trees = {"n_estimators": 100, "min_samples_leaf": 2, "max_features": "sqrt", "n_jobs": -1}
+    near = {"n_neighbors": 10, "weights": "distance", "n_jobs": -1}
+    return {
+        "boosted trees": getattr(ensemble, f"HistGradientBoosting{kind}")(
+            max_iter=200, random_state=seed
+        ),
+        "random forest": getattr(ensemble, f"RandomForest{kind}")(**trees, random_state=seed),
+        "nearest neighbours": pipeline.make_pipeline(
+            preprocessing.StandardScaler(), getattr(neighbors, f"KNeighbors{kind}")(**near)
+        ),
+    }
+
+
+def plain_features(dataset, rows, features, saved):
+    """Columns of some rows for scikit-learn: [rows, features], sparse for "one-hot"."""
+    from scipy import sparse
+
+    codes, vocabularies = dataset.encoded.codes(rows), dataset.encoding.vocabularies
+    numbers = np.nan_to_num(dataset.encoded.numbers(rows)) if dataset.encoding.numerics else None
+    if numbers is not None:
+        numbers = numbers / np.sqrt(1 + (numbers / 3) ** 2)
+    parts = []
+    for j, vocabulary in enumerate(vocabularies):
+        if features == "one-hot":
+            ones = (np.ones(len(rows), "float32"), (np.arange(len(rows)), codes[:, j]))
+            parts.append(sparse.csr_matrix(ones, (len(rows), vocabulary.cardinality)))
+        elif features == "embeddings" and vocabulary.column in saved:
+            vectors = saved[vocabulary.column].vectors
+            known = np.where(codes[:, j] < len(vectors), codes[:, j], UNSEEN)
+            parts.append(vectors[known])
+        else:
+            parts.append(codes[:, j : j + 1].astype("float32"))
+    if numbers is not None:
+        parts.append(numbers)
+    return sparse.hstack(parts, "csr") if features == "one-hot" else np.hstack(parts)
+
+
+def show(comparison):
+    """Print the comparison, and what the embeddings change, in words."""
+    print(comparison.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
+    print(change_by_embeddings(comparison))
+
+
+def change_by_embeddings(comparison):
+    """How much lower the first metric is with the embeddings, in words."""
+    metric = comparison.columns[3]
+    best = comparison.set_index(["model", "input"])[metric]
+    lines = []
+    for model in ("boosted trees", "random forest", "nearest neighbours"):
+        without, with_them = best[model, "codes"], best[model, "embeddings"]
+        lines.append(f"{model} {with_them / without - 1:+.0%}")
+    network = min(best["our network", v] for v in ("frozen", "fine-tuned"))
+    lines.append(f"our network {network / best['our network', 'scratch'] - 1:+.0%}")
+    return f"what the embeddings change in {metric} (lower is better): {', '.join(lines)}"

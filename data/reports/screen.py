@@ -1,0 +1,46 @@
+"""What both scripts print: the table of columns, and the table of metrics."""
+
+import pandas as pd
+
+from data import one_line
+from data.progress import show_note
+from data.tables.dates import DATE_PARTS
+from data.tables.encoding import MISSING
+
+
+def show_columns(dataset):
+    """Print what each column is used as, aligned, and what was done about odd things."""
+    vocabularies = {v.column: v for v in dataset.encoding.vocabularies}
+    numerics = {n.column: n for n in dataset.encoding.numerics}
+    lines = []
+
+    def add(column, role, why):
+        line = {"column": one_line(column), "role": role, "why": why, "distinct": "", "missing": ""}
+        line["embedding"] = ""
+        if vocabulary := vocabularies.get(column):
+            line["distinct"] = f"{len(vocabulary.values):,}"
+            line["missing"] = f"{vocabulary.counts[MISSING]:,}"
+            line["embedding"] = f"{vocabulary.cardinality:,} x {vocabulary.size}"
+        elif column in numerics:
+            line["missing"] = f"{numerics[column].missing:,}"
+        lines.append(line)
+
+    for column, role in dataset.roles.items():
+        add(column, role.role, role.why)
+        if role.role == "date":
+            parts = [f"{column}_{part}" for part in (*DATE_PARTS, "elapsed")]
+            for part in parts:
+                if part in vocabularies or part in numerics:
+                    kind = "categorical" if part in vocabularies else "numeric"
+                    add(part, kind, "part of a date")
+    print(pd.DataFrame(lines).to_string(index=False))
+    rows = {part: f"{len(rows):,}" for part, rows in dataset.split.items()}
+    print(", ".join(f"{count} {part}" for part, count in rows.items()), "rows")
+    for note in dataset.notes:
+        show_note(note)
+
+
+def show_metrics(scores):
+    """Print one small table: a line for each model, a column for each metric."""
+    frame = pd.DataFrame(scores).T
+    print(frame.to_string(float_format=lambda value: f"{value:.4g}"))

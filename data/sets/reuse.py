@@ -1,0 +1,356 @@
+"""Saved sets for another table: which saved column serves which column, and what goes with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from data import InputError, one_line
+from data.cli import SAVED, output_folder
+from data.progress import show_note
+from data.sets.loading import check_file, read_set
+from data.sets.manifest import saved_encoding, saved_settings, saved_vocabulary
+from data.tables.dataset import settings_of
+from data.tables.encoding import RESERVED, UNSEEN, Encoding, Vocabulary
+from data.tables.sources import fingerprint
+
+
+@dataclass
+class SavedSet:
+    """A set as it was read: its name, folder, manifest, and column -> vectors."""
+
+    name: str
+    folder: Path
+    manifest: dict
+    vectors: dict
+
+
+@dataclass
+class SavedColumn:
+    """A column of a saved set that is to serve a column of the table.
+
+    Attributes:
+        sets: list of SavedSet that have it; more than one must be chosen from with --use.
+        name: the column's, in the set.
+        column: the column's, in the table.
+    """
+
+    sets: list
+    name: str
+    column: str
+
+    @property
+    def vectors(self):
+        """float32 [cardinality, size]"""
+        return self.sets[0].vectors[self.name]
+
+    def vocabulary(self):
+        """Its vocabulary, under the name of the column that it serves."""
+        vocabulary = saved_vocabulary(self.sets[0].manifest, self.name)
+        vocabulary.column = self.column
+        return vocabulary
+
+
+@dataclass
+class SavedModel:
+    """The final model of a set, for a table that has all of its columns.
+
+    Attributes:
+        path: of its model.keras; encoding: with this table's columns.
+    """
+
+    path: Path
+    encoding: Encoding
+
+
+def load_sets(options):
+    """The saved sets to use: those named, else the one saved last.
+
+    Returns:
+        dict of name -> SavedSet
+    """
+    folders = options.embeddings
+    if not folders:
+        folders = [last_saved("*/embeddings.json")]
+    sets = {}
+    for folder in folders:
+        whole = Path(folder).resolve()
+        name = whole.parent.name if whole.name == "embed_model" else whole.name
+        if name in sets:
+            raise InputError(f"--embeddings: two sets are named '{name}'; rename one's folder.")
+        sets[name] = SavedSet(name, whole, *read_set(folder))
+    return sets
+
+
+def last_saved(pattern):
+    """The folder in saved_embeddings/ that was written last."""
+    found = sorted(SAVED.glob(pattern), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError(
+            "--embeddings: saved_embeddings/ holds nothing yet; run build_embeddings.py first."
+        )
+    return found[-1].parent
+
+
+def resolve_run(options, sets):
+    """What is to be learned: the table that the embeddings were learned from, or another one.
+
+    Returns:
+        (name of the table, output folder, settings for `read_dataset`)
+    """
+    if options.data is None:
+        if len(sets) > 1:
+            raise InputError("--data: name the table on which the sets are to be used.")
+        (saved,) = sets.values()
+        folder, manifest = saved.folder, saved.manifest
+        if "sources" in manifest:
+            raise InputError(
+                f"--embeddings {folder}: these vectors have learned with a final model from its "
+                "table, maybe from its validation rows too; name another table with --data and "
+                "--target, or the set of build_embeddings.py."
+            )
+        settings, sources = saved_settings(manifest, folder)
+        for option in (
+            "target", "categorical", "numeric", "dates", "drop", "keep_na", "split_by",
+            "validation_data", "test_data", "separator",
+        ):  # fmt: skip
+            if getattr(options, option) is not None:
+                raise InputError(
+                    f"--{option.replace('_', '-')}: recorded with the embeddings already; it is "
+                    "only needed with --data."
+                )
+        for part, entries in sources.items():
+            check_unchanged(entries, part)
+        for option, default in (("task", "auto"), ("encoding", "utf-8")):
+            if getattr(options, option) != default:
+                raise InputError(f"--{option}: recorded with the embeddings; only with --data.")
+        return manifest["table"], options.output or folder, settings
+    return *output_folder(options), settings_of(options)
+
+
+def check_unchanged(entries, part):
+    """Raise InputError if a file is not what the embeddings were learned from."""
+    for entry in entries:
+        name = entry["path"]
+        if not name.startswith("openml:") and not Path(name).exists():
+            raise InputError(
+                f"{name}: the table that the embeddings were learned from is not there; put it "
+                "back, or name another with --data and --target."
+            )
+    if fingerprint([entry["path"] for entry in entries]) != entries:
+        raise InputError(
+            f"{entries[0]['path']}: the file has changed since the embeddings were learned; run "
+            "build_embeddings.py again, or name it with --data and --target as another table."
+        )
+
+
+def choose_columns(sets, options):
+    """Which saved column serves which column of the table.
+
+    Returns:
+        dict of column -> SavedColumn
+    """
+    homes = {}
+    for saved in sets.values():
+        for column in saved.manifest["columns"]:
+            homes.setdefault(column, []).append(saved)
+    chosen = {column: SavedColumn(found, column, column) for column, found in homes.items()}
+    for use in options.use or []:
+        saved, equals, column = use.rpartition("=")
+        name, colon, rest = saved.partition(":")
+        if colon and name in sets and rest in sets[name].manifest["columns"]:
+            candidates, saved = [sets[name]], rest
+        else:
+            candidates = homes.get(saved, [])
+        if not equals or not candidates:
+            wrong = f"no set has '{saved}'" if equals else "write SAVED=COLUMN or SET:SAVED=COLUMN"
+            raise InputError(
+                f"--use {use}: {wrong}; the saved columns are {', '.join(sorted(homes))}."
+            )
+        if len(candidates) > 1:
+            raise InputError(
+                f"--use {use}: {' and '.join(c.name for c in candidates)} both have '{saved}'; "
+                f"write {candidates[0].name}:{saved}={column}."
+            )
+        chosen[column] = SavedColumn(candidates, saved, column)
+    return chosen
+
+
+def saved_vocabularies(saved):
+    """dict of column -> Vocabulary, as `data.tables.dataset.read_dataset` takes them."""
+    return {column: found.vocabulary() for column, found in saved.items()}
+
+
+def numeric_columns(sets):
+    """The columns that were numeric in any of the sets' tables; their final models take them."""
+    settings = [saved_settings(saved.manifest, saved.folder)[0] for saved in sets.values()]
+    return {column for each in settings for column in each["numeric"] or []}
+
+
+def check_uses(dataset, options):
+    """Raise InputError if --use names a column that is not one of the categorical ones."""
+    columns = [vocabulary.column for vocabulary in dataset.encoding.vocabularies]
+    for use in options.use or []:
+        column = use.rpartition("=")[2]
+        if column not in columns:
+            raise InputError(
+                f"--use {use}: the table has no categorical column '{column}'; those are "
+                f"{', '.join(columns)}."
+            )
+
+
+@dataclass
+class Match:
+    """A column of the table beside the saved one that serves it, if any.
+
+    Attributes:
+        saved: SavedColumn or None; known: the share of the rows whose category it knows.
+    """
+
+    vocabulary: Vocabulary
+    saved: SavedColumn = None
+    known: float = None
+
+
+def match_columns(dataset, saved):
+    """A Match for each categorical column of the table.
+
+    Raises:
+        InputError: no column has saved vectors, or two sets have them, or a set knows no category
+            of its column.
+    """
+    matches = []
+    for vocabulary in dataset.encoding.vocabularies:
+        column = vocabulary.column
+        if column not in saved:
+            matches.append(Match(vocabulary))
+            continue
+        found = saved[column]
+        if len(found.sets) > 1:
+            raise InputError(
+                f"--embeddings: {' and '.join(each.name for each in found.sets)} both have "
+                f"'{column}'; choose with --use {found.sets[0].name}:{found.name}={column}."
+            )
+        present = vocabulary.counts[UNSEEN:].sum()  # missing values have a vector of their own
+        n_vectors = len(found.vectors)
+        known = vocabulary.counts[RESERVED:n_vectors].sum() / present if present else 1.0
+        if known == 0 and n_vectors > RESERVED:  # one learned without any category stays
+            raise InputError(
+                f"--data: the set '{found.sets[0].name}' knows no category of '{column}'; name "
+                f"another column with --use, or leave it out with --drop."
+            )
+        matches.append(Match(vocabulary, found, known))
+    if not any(match.saved for match in matches):
+        raise InputError(
+            "--data: no column has saved vectors; say which one serves which column with "
+            "--use SAVED=COLUMN."
+        )
+    return matches
+
+
+def show_matches(matches):
+    """Print which saved column serves which column, and how much of the table it knows."""
+    lines, notes = [], []
+    for match in matches:
+        line = {"column": one_line(match.vocabulary.column), "saved set": "none, learned here"}
+        line["known"] = ""
+        if match.saved:
+            name = match.saved.sets[0].name
+            line["saved set"] = one_line(f"{name}: {match.saved.name}")
+            line["known"] = f"{match.known:.0%}"
+            if match.known < 0.5:
+                notes.append(
+                    f"'{match.vocabulary.column}': '{name}' knows the category of "
+                    f"{match.known:.0%} of the rows only."
+                )
+        lines.append(line)
+    print(pd.DataFrame(lines).to_string(index=False))
+    for note in notes:
+        show_note(note)
+
+
+def sources_of(matches):
+    """What the manifest says of the sets used.
+
+    Returns:
+        list of {"set": folder, "sha256": of its embeddings.npz, "columns": {column: saved}}
+    """
+    found = {}
+    for match in matches:
+        if match.saved:
+            (saved,) = match.saved.sets
+            source = {
+                "set": str(saved.folder),
+                "sha256": saved.manifest["files"]["embeddings.npz"],
+                "columns": {},
+            }
+            source = found.setdefault(saved.name, source)
+            source["columns"][match.vocabulary.column] = match.saved.name
+    return list(found.values())
+
+
+def usable_models(dataset, sources):
+    """The final models of the sets, each where this table has all of its columns.
+
+    Args:
+        sources: of `sources_of`; a source whose model is used gets "model":
+            path, sha256 and target.
+
+    Returns:
+        list of SavedModel
+
+    Raises:
+        InputError: the file is not what was saved.
+    """
+    mine = {vocabulary.column: vocabulary for vocabulary in dataset.encoding.vocabularies}
+    numerics, models = {numeric.column for numeric in dataset.encoding.numerics}, []
+    for source in sources:
+        folder = Path(source["set"])
+        folder = folder if (folder / "model.keras").exists() else folder / "embed_model"
+        if not (folder / "model.keras").exists():
+            continue
+        manifest, _ = read_set(folder)
+        path, encoding = (
+            check_file(folder, manifest, "model.keras"),
+            saved_encoding(manifest, folder),
+        )
+        serving, lacking = {saved: column for column, saved in source["columns"].items()}, []
+        for vocabulary in encoding.vocabularies:
+            column = serving.get(vocabulary.column)
+            values = mine[column].values if column else []
+            if column is None or values[: len(vocabulary.values)] != vocabulary.values:
+                lacking.append(f"categorical column '{vocabulary.column}'")
+            vocabulary.column = column
+        lacking += [
+            f"numeric column '{n.column}'" for n in encoding.numerics if n.column not in numerics
+        ]
+        target = encoding.target.column
+        if lacking or len(serving) < len(source["columns"]):
+            lacking = ", no ".join(lacking) or "column of its own for each saved one"
+            show_note(
+                f"what {folder} expects of {target} is not used: this table has no {lacking}."
+            )
+            continue
+        print(f"one more number to learn from: the {target} that {folder} expects")
+        source["model"] = {
+            "path": str(path),
+            "sha256": manifest["files"]["model.keras"],
+            "target": target,
+        }
+        models.append(SavedModel(path, encoding))
+    return models
+
+
+def show_plan(dataset, frozen, sets):
+    """Print what becomes of the saved vectors, and whether the rows are split otherwise than the
+    sets' own."""
+    print(f"saved vectors: {'frozen' if frozen else 'fine-tuned'}")
+    drawn = [part for part in ("validation", "test") if not dataset.settings[f"{part}_data"]]
+    for name, saved in sets.items():
+        column = saved_settings(saved.manifest, saved.folder)[0]["split_by"]
+        if drawn and dataset.settings["split_by"] is None and column in dataset.roles:
+            show_note(
+                f"'{name}' was split in the order of '{column}', this table's "
+                f"{' and '.join(drawn)} rows are drawn at random, which may flatter; --split-by "
+                f"{column} takes the latest."
+            )

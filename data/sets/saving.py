@@ -1,0 +1,137 @@
+"""Writing a set: vectors into files that any tool opens, sealed with the sha256 of every file."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from data.files import sha256, sha256_of_file, sync
+from data.progress import Progress
+from data.sets.names import file_names
+
+VERSION = 1
+CSV_LIMIT = 100_000  # more categories get a CSV only when asked for: they take minutes to write
+
+
+def write_vectors(folder, manifest, arrays, all_csv=False):
+    """Write embeddings.npz and vectors/<column>.csv of every column into `folder`.
+
+    `arrays` maps every name in `manifest["columns"]` to a float32 array [cardinality, size]. The
+    keys "array", "sha256" and "csv" of each column are filled in. The same vectors give the same
+    bytes. `np.load("embeddings.npz")["country"]` needs nothing of ours.
+
+    A CSV has the columns category, rows (training rows of the category) and dim_0, dim_1, ...,
+    and one line per category; the reserved rows 0 and 1 are in the npz alone. Columns of more
+    than 100,000 categories get none unless `all_csv`. Floats are the shortest text that gives the
+    same float32. `pd.read_csv(path, index_col=0)` reads it; text categories that look like
+    something else to pandas ("NA", "007", "") need
+
+        pd.read_csv(path, dtype={"category": str}, keep_default_na=False).set_index("category")
+
+    Categories that begin with =, +, - or @ stand there as they are, because a changed category
+    would match nothing: a spreadsheet should import the first column as text.
+
+    Raises `ValueError` for an array of another shape or dtype, or with NaN or infinity.
+    """
+    folder = Path(folder)
+    stems = file_names(manifest["columns"])
+    (folder / "vectors").mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / "embeddings.npz", "w", zipfile.ZIP_STORED) as archive:
+        for name, column in manifest["columns"].items():
+            array, shape = arrays[name], (column["cardinality"], column["size"])
+            if array.dtype != np.float32 or array.shape != shape:
+                raise ValueError(f"column {name!r}: {array.dtype} {array.shape}, not {shape}")
+            array = np.ascontiguousarray(array, dtype="<f4")
+            if not np.isfinite(array).all():
+                raise ValueError(f"column {name!r}: the vectors hold NaN or infinity")
+            column["array"] = stems[name]
+            column["sha256"] = sha256(array)
+            member = zipfile.ZipInfo(f"{stems[name]}.npy")  # dated 1980, not today
+            member.create_system = 3
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+            column["csv"] = None
+            if all_csv or len(column["vocabulary"]) <= CSV_LIMIT:
+                column["csv"] = f"vectors/{stems[name]}.csv"
+                _write_csv(folder / column["csv"], column, array)
+
+
+def _write_csv(path, column, array):
+    header = ["category", "rows", *(f"dim_{i}" for i in range(array.shape[1]))]
+    progress = Progress(f"writing {path.name}", "categories")
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(",".join(header) + "\n")
+        for start in range(2, len(array), 4096):  # as text a float takes 128 bytes
+            part = slice(start, start + 4096)
+            categories = column["vocabulary"][start - 2 : start + 4094]
+            for category, rows, vector in zip(
+                categories, column["rows"][part], array[part].astype(str).tolist(), strict=True
+            ):
+                file.write(f"{csv_field(category)},{rows},{','.join(vector)}\n")
+            progress(start, start / len(array))
+    progress.done()
+
+
+def csv_field(category):
+    """Return a category as a field of a CSV file: quoted where needed, floats to the last bit."""
+    text = str(category)
+    if re.search(r'[",\r\n]', text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def seal(folder, manifest):
+    """Finish the set in `folder`: sha256 of every file into `manifest["files"]`, and to the disk.
+
+    Writes embeddings.json last. embed_model/, a set of its own, is left out of "files": seal it
+    first. Returns when all of it has been written through to the disk.
+    """
+    folder = Path(folder)
+    manifest["files"] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file():
+            if name != "embeddings.json" and not name.startswith("embed_model/"):
+                manifest["files"][name] = sha256_of_file(path)
+            sync(path)
+    text = _json_text(manifest, levels=3)
+    unfinished = folder / "embeddings.json.part"  # a new file: the old one may be a hard link
+    unfinished.write_bytes(text.encode())
+    sync(unfinished)
+    os.replace(unfinished, folder / "embeddings.json")
+    for inner in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
+        sync(inner)
+
+
+def _json_text(value, levels, indent="\n"):
+    """JSON for people too: one line per key down to `levels`, a whole vocabulary in one line."""
+    if levels == 0 or not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    inner = indent + "  "
+    lines = (
+        json.dumps(str(key), ensure_ascii=False) + ": " + _json_text(part, levels - 1, inner)
+        for key, part in value.items()
+    )
+    return "{" + inner + ("," + inner).join(lines) + indent + "}"
+
+
+def _plain(value):
+    """NumPy numbers and arrays as Python's own."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no place in a manifest")
+
+
+def versions():
+    """Return the versions of Python and the packages that results depend on: dict[str, str]."""
+    found = {"python": platform.python_version()}
+    for package in ("tensorflow", "keras", "numpy", "pandas", "scikit-learn"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found

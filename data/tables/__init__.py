@@ -1,0 +1,1 @@
+"""From files to encoded rows: sources, formats, columns and their roles, split, vocabularies."""

@@ -1,0 +1,216 @@
+"""CSV, TSV and other delimited text: its header, its separator, its rows in chunks."""
+
+import bz2
+import codecs
+import contextlib
+import csv
+import gzip
+import io
+import lzma
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data import InputError
+from data.tables.values import MISSING_TEXTS, text_type, to_numbers
+
+HEAD_BYTES = 1 << 18
+# The likely separators, and those that are tried when none of these makes two columns.
+SEPARATORS = (",;\t|", "^~\x01\x1f: ")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
+# What readers raise on files that are cut short, damaged, or something else altogether.
+DAMAGED = (
+    ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error,
+)  # fmt: skip
+
+
+def csv_dialect(separator=None, encoding="utf-8"):
+    """How CSV files are written: the keywords of `column_names`, `sample` and `chunks`.
+
+    Args:
+        separator: one character, "tab", or None to find it in the first lines of each file.
+        encoding: a name that Python knows; a byte order mark is skipped.
+
+    Raises:
+        InputError: there is no such separator or encoding.
+    """
+    if separator is not None:
+        separator = {"\\t": "\t", "tab": "\t"}.get(separator, separator)
+        if len(separator) != 1 or separator in '"\r\n\0':
+            raise InputError("--separator: give one character, or 'tab'.")
+    try:
+        "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError):
+        raise InputError(
+            f"--encoding {encoding}: there is no such encoding; try utf-8, cp1252 or latin-1."
+        ) from None
+    return {"separator": separator, "encoding": encoding}
+
+
+@contextlib.contextmanager
+def _opened(name):
+    """(the file decompressed, the file itself, whose position tells how much was read)"""
+    suffix = Path(name).suffix.lower()
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(open(name, "rb"))
+        if suffix == ".zip":
+            archive = stack.enter_context(zipfile.ZipFile(raw))
+            if len(archive.namelist()) != 1:
+                raise InputError(f"{name}: holds several files; unpack it and name one of them.")
+            yield stack.enter_context(archive.open(archive.namelist()[0])), raw
+        elif suffix == ".zst":
+            try:
+                import zstandard
+            except ImportError:
+                raise InputError(f"{name}: unpack it first, or pip install zstandard.") from None
+            yield stack.enter_context(zstandard.open(raw, "rb")), raw
+        elif suffix in COMPRESSED:
+            decompress = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[suffix]
+            yield stack.enter_context(decompress(raw, "rb")), raw
+        else:
+            yield raw, raw
+
+
+def _head(name, encoding, size):
+    """(text of the first `size` bytes, whether that is all)"""
+    try:
+        with _opened(name) as (file, _):
+            block = file.read(size)
+    except DAMAGED as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: cannot be read ({error}).") from None
+    if block.startswith(b"PAR1"):
+        raise InputError(f"{name}: this is Parquet; rename it so that it ends in .parquet.")
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    if block[:2] in (b"\xff\xfe", b"\xfe\xff") and not wide:
+        raise InputError(f"{name}: this is not {encoding}; read it with --encoding utf-16.")
+    if b"\0" in block[:1024].partition(b"\n")[0] and not wide:
+        raise InputError(f"{name}: this is not a text table; give CSV, TSV or Parquet.")
+    try:
+        decoder = codecs.getincrementaldecoder(_codec(encoding))()
+        return decoder.decode(block), len(block) < size
+    except UnicodeError as error:
+        raise _csv_error(name, error, encoding) from None
+
+
+def _codec(encoding):
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def csv_header(name, separator, encoding):
+    """(column names, separator) of a CSV file, whose first rows are checked against the names."""
+    size = HEAD_BYTES
+    while True:
+        text, whole = _head(name, encoding, size)
+        separator = separator or _separator(text, whole)
+        rows = _first_rows(text, separator, 30, whole)
+        if rows or whole:
+            break
+        size *= 4  # the header alone is longer
+    if not rows:
+        raise InputError(f"{name}: this is not a CSV table; its first line names no columns.")
+    header = rows[0]
+    if len(header) == 1 and text[0] in "\r\n":  # further down an empty line is a missing value
+        raise InputError(f"{name}: the first line is empty; begin with the name of the column.")
+    for number, row in enumerate(rows[1:]):
+        if len(row) > len(header):
+            raise InputError(
+                f"{name}: row {number} has {len(row)} fields where the header has {len(header)}; "
+                "quote fields that hold the separator, or name it with --separator."
+            )
+    return [column or f"Unnamed: {i}" for i, column in enumerate(header)], separator
+
+
+def _separator(text, whole):
+    """The separator under which most of the first lines have the same, largest number of fields."""
+    for candidates in SEPARATORS:
+        best, most = None, 1
+        for candidate in candidates:
+            widths = [len(row) for row in _first_rows(text, candidate, 30, whole)]
+            if widths and widths[0] > most and np.mean(np.equal(widths, widths[0])) > 0.8:
+                best, most = candidate, widths[0]
+        if best:
+            return best
+    return ","
+
+
+def _first_rows(text, separator, count, whole):
+    """The first rows that are not empty; the last is left out where the text may end within it."""
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        filled = (row for row in lines if row)
+        rows = [row for _, row in zip(range(count + 1), filled, strict=False)]
+    except csv.Error:
+        return []
+    return rows if whole and len(rows) <= count else rows[:-1]
+
+
+def csv_chunks(name, roles, separator, encoding, keep_na, rows):
+    names, separator = csv_header(name, separator, encoding)
+    # Not "category", which would make 1234 of the postcode 01234.
+    text = text_type()
+    dtypes = {c: "float64" if roles.get(c) == "numeric" else text for c in names}
+    missing = {c: [""] if c in keep_na else ["", *MISSING_TEXTS] for c in names}
+    size = os.stat(name).st_size
+    with contextlib.ExitStack() as stack:
+        try:
+            file, raw = stack.enter_context(_opened(name))
+            reader = stack.enter_context(
+                pd.read_csv(
+                    file,
+                    sep=separator,
+                    encoding=_codec(encoding),
+                    header=0,
+                    names=names,
+                    index_col=False,
+                    dtype=dtypes,
+                    na_values=missing,
+                    keep_default_na=False,
+                    skip_blank_lines=len(names) > 1,
+                    low_memory=False,
+                    iterator=True,
+                )
+            )
+            while (frame := _next(reader, rows)) is not None:
+                yield frame, min(raw.tell() / size, 1.0)
+        except DAMAGED as error:
+            if isinstance(error, InputError):
+                raise
+            if type(error) is ValueError and "numeric" in roles.values():
+                # Text among the numbers: read again, as text, to tell in which row.
+                texts = dict.fromkeys(roles, "categorical")
+                first = 0
+                for frame, _ in csv_chunks(name, texts, separator, encoding, keep_na, rows):
+                    for column, role in roles.items():
+                        if role == "numeric":
+                            where = f"{name}: the numeric column '{column}'"
+                            to_numbers(frame[column].astype(object), where, first)
+                    first += len(frame)
+            raise _csv_error(name, error, encoding) from None
+
+
+def _next(reader, rows):
+    """The next rows, None at the end."""
+    try:
+        return reader.get_chunk(rows)
+    except (StopIteration, pd.errors.EmptyDataError):
+        return None
+
+
+def _csv_error(name, error, encoding):
+    if isinstance(error, UnicodeError):
+        try:
+            with _opened(name) as (file, _):
+                file.read(1 << 20).decode("cp1252")
+            other = "cp1252"
+        except UnicodeError:
+            other = "latin-1"
+        return InputError(f"{name}: this is not {encoding}; read it with --encoding {other}.")
+    reason = str(error).replace("Error tokenizing data. C error: ", "").strip(" .\n")
+    return InputError(f"{name}: cannot be read as a CSV table ({reason}).")

@@ -1,0 +1,44 @@
+"""Data sets of OpenML, kept on disk by scikit-learn's cache."""
+
+import functools
+import http.client
+import re
+import warnings
+
+import pandas as pd
+
+from data import InputError
+from data.tables.delimited import DAMAGED
+
+
+def pandas_type(values):
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.cat.categories
+    return {
+        "integer": "int", "floating": "float", "mixed-integer-float": "float", "boolean": "bool",
+        "string": "str", "datetime64": "date",
+    }.get(pd.api.types.infer_dtype(values, skipna=True))  # fmt: skip
+
+
+def openml_chunks(name, columns, rows):
+    frame = openml_table(name)[0][columns]
+    for start in range(0, len(frame), rows):
+        part = frame.iloc[start : start + rows]
+        yield part, min((start + rows) / len(frame), 1.0)
+
+
+@functools.cache
+def openml_table(name):
+    """(DataFrame, name of its target or None, number), kept on disk by scikit-learn's cache."""
+    from sklearn.datasets import fetch_openml
+
+    wanted = name.removeprefix("openml:")
+    which = {"data_id": int(wanted)} if re.fullmatch("[0-9]+", wanted) else {"name": wanted}
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about several versions: see the number
+            bunch = fetch_openml(**which, as_frame=True, parser="pandas")
+    except (*DAMAGED, KeyError, http.client.HTTPException) as error:
+        reason = str(error).strip(" .\n").partition("\n")[0]
+        raise InputError(f"{name}: OpenML does not give it ({reason}).") from None
+    target = bunch.target_names[0] if len(bunch.target_names or []) == 1 else None
+    return bunch.frame, target, str(bunch.details.get("id", wanted))

@@ -1,0 +1,1 @@
+"""What training needs whatever the network: batches, optimizer, averages, workers, checkpoints."""

@@ -1,0 +1,133 @@
+"""Encoded rows into batches: shuffled for training, in order for validation and prediction."""
+
+import numpy as np
+import tensorflow as tf
+
+from data.progress import Progress
+from data.tables.disk import ROWS_AT_ONCE, blocks_of
+from data.tables.encoding import RESERVED, UNSEEN
+from data.training.shuffling import regrouped, shuffled
+
+
+def training_batches(
+    dataset, rows, model, recipe, seed, *, first_epoch=0, trained=None, share=(1, slice(None))
+):
+    """The training batches of all epochs, shuffled anew for each, by seed and epoch alone.
+
+    A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
+    unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
+    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5. Not so one whose vector
+    comes from another table: it is no worse for being rare in this one.
+
+    Args:
+        trained: dict of column -> rows of its embedding that came trained.
+        share: (replicas that divide each batch among them, the slice of those that are here).
+
+    Returns:
+        tf.data.Dataset of (inputs, target), an element for each replica here in turn.
+    """
+    batch = min(recipe.batch_size, len(rows))
+    replicas, here = share
+    unseen = [1 / (1 + np.maximum(v.counts, 1)) for v in dataset.encoding.vocabularies]
+    for vocabulary, chance in zip(dataset.encoding.vocabularies, unseen, strict=True):
+        came = (trained or {}).get(vocabulary.column, 0)
+        chance[: max(RESERVED, came * recipe.carried)] = 0
+    dtype = record_type(dataset, model)
+    at_once = batch * max(1, ROWS_AT_ONCE // batch)
+
+    def blocks():
+        for epoch in range(first_epoch, recipe.epochs):
+            random = np.random.default_rng([seed, epoch])
+            order = shuffled(
+                records(dataset, rows, model, dtype), len(rows), dtype, random, dataset.table.folder
+            )
+            for part in regrouped(order, at_once):
+                part = part[: len(part) // batch * batch]  # the last batch of all may be short
+                if not len(part):
+                    break
+                mine = np.arange(len(part)).reshape(-1, replicas, batch // replicas)[:, here]
+                mine = mine.ravel()
+                arrays = {name: np.ascontiguousarray(part[name][mine]) for name in dtype.names}
+                codes = arrays["codes"]
+                for j, chance in enumerate(unseen):
+                    drawn = random.random(len(part), "float32")[mine]
+                    codes[drawn < chance[codes[:, j]], j] = UNSEEN
+                shape = (-1, batch // replicas)
+                target = arrays.pop("target").reshape(*shape, 1, 1)
+                yield {n: a.reshape(*shape, a.shape[1]) for n, a in arrays.items()}, target
+
+    data = tf.data.Dataset.from_generator(
+        blocks, output_signature=signature(dataset, model, (None, batch // replicas))
+    ).unbatch()
+    return read_ahead(data, tf.data.INFINITE_CARDINALITY, 8)
+
+
+def record_type(dataset, model):
+    """What a training row holds, as a structured dtype: "codes", "numbers" if used, "target"."""
+    inputs, target = model_arrays(dataset, np.arange(1), model)
+    fields = {**inputs, "target": target[:, 0, 0]}
+    return np.dtype([(name, array.dtype, array.shape[1:]) for name, array in fields.items()])
+
+
+def records(dataset, rows, model, dtype):
+    """The encoded rows in order, as arrays of records."""
+    progress, done = Progress("shuffling"), 0
+    for chosen in blocks_of(rows, 2 * ROWS_AT_ONCE):
+        inputs, target = model_arrays(dataset, chosen, model)
+        block = np.empty(len(chosen), dtype)
+        for name, array in inputs.items():
+            block[name] = array
+        block["target"] = target[:, 0, 0]
+        yield block
+        done += len(chosen)
+        progress(done, done / len(rows))
+    progress.done()
+
+
+def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
+    """Each row once, in order: for validation and prediction."""
+
+    def blocks():
+        progress = Progress(label)
+        for start in range(0, len(rows), batch):
+            yield model_arrays(dataset, rows[start : start + batch], model)
+            progress(start, start / len(rows))
+        progress.done()
+
+    data = tf.data.Dataset.from_generator(
+        blocks, output_signature=signature(dataset, model, (None,))
+    )
+    return read_ahead(data, -(-len(rows) // batch), 2)
+
+
+def read_ahead(data, length, elements):
+    """The same data, so many elements of it prepared in advance.
+
+    Its length, known, spares Keras the discovery that it has an end, and the warning about it.
+    TensorFlow's search for better buffer sizes is off: the end of an iterator waits for the next
+    round of it, and the rounds come at double the interval each, so training would take up to
+    twice its time.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    data = data.apply(tf.data.experimental.assert_cardinality(length)).prefetch(elements)
+    return data.with_options(options)
+
+
+def model_arrays(dataset, rows, model, codes=None):
+    """What the model takes of some rows, by its inputs' names, and their target [rows, 1, 1]."""
+    inputs = {"codes": dataset.encoded.codes(rows) if codes is None else codes}
+    if "numbers" in model.input:
+        inputs["numbers"] = dataset.encoded.numbers(rows)
+    target = dataset.encoding.target.encode(dataset.target[rows])
+    return inputs, target[:, None, None]
+
+
+def signature(dataset, model, leading):
+    """The shapes and dtypes of batches, as tf.data wants them."""
+    inputs, target = model_arrays(dataset, np.arange(1), model)
+    specs = {
+        name: tf.TensorSpec((*leading, *array.shape[1:]), array.dtype)
+        for name, array in inputs.items()
+    }
+    return specs, tf.TensorSpec((*leading, 1, 1), target.dtype)

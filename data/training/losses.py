@@ -1,0 +1,56 @@
+"""The loss of each task, for training and for validation."""
+
+import tensorflow as tf
+from keras import ops
+
+from data.training.batches import fixed_batches
+
+
+def loss_of(target):
+    """The loss, averaged over an ensemble's members: [batch, members, outputs] -> scalar."""
+
+    def loss(actual, outputs):
+        if target.task == "regression":
+            return ops.square(outputs - actual)
+        if target.task == "binary":
+            actual = ops.cast(actual, outputs.dtype) + ops.zeros_like(outputs)
+            return ops.binary_crossentropy(actual, outputs, from_logits=True)
+        actual = ops.repeat(actual[:, :, 0], outputs.shape[1], axis=1)
+        return ops.sparse_categorical_crossentropy(actual, outputs, from_logits=True)
+
+    return loss
+
+
+def combine_members(outputs, target):
+    """The outputs of one network that predicts what the members predict in the mean.
+
+    Returns:
+        float32 [batch, 1, outputs]
+    """
+    if target.task == "regression":
+        return ops.mean(outputs, axis=1, keepdims=True)
+
+    def log_sum(logarithms):
+        return ops.logsumexp(logarithms, axis=1, keepdims=True)
+
+    if target.task == "binary":
+        return log_sum(ops.log_sigmoid(outputs)) - log_sum(ops.log_sigmoid(-outputs))
+    return log_sum(ops.log_softmax(outputs, axis=-1))
+
+
+def validation_loss(model, dataset, workers):
+    """A function that gives the model's mean loss over the validation rows; each worker takes its
+    share of them."""
+    rows, loss = dataset.split["validation"], loss_of(dataset.encoding.target)
+    data = fixed_batches(dataset, rows[workers.index :: workers.count], model)
+
+    @tf.function
+    def total(data):
+        found = tf.constant(0.0, "float64")
+        for inputs, target in data:
+            outputs = combine_members(model(inputs, training=False), dataset.encoding.target)
+            mean = tf.reduce_mean(loss(target, outputs))
+            found += tf.cast(mean, "float64") * tf.cast(tf.shape(target)[0], "float64")
+        return found
+
+    return lambda: float(workers.sum(total(data)) / len(rows))
