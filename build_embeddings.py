@@ -31,8 +31,9 @@ from data.sets.loading import load_embeddings
 from data.sets.manifest import describe
 from data.sets.publishing import publish, working_folder
 from data.sets.saving import seal, write_vectors
-from data.tables.dataset import read_dataset, settings_of
+from data.tables.dataset import read_dataset
 from data.tables.encoding import MISSING, UNSEEN
+from data.tables.settings import settings_of
 from data.training.checkpoint import open_checkpoint
 from data.training.workers import Workers, joined_workers
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from data import InputError, LostWorker, one_line
 from data.sets.names import file_names
+from data.tables.settings import SPLIT_OPTIONS, TABLE_OPTIONS, option
 from data.tables.sources import table_name
 
 HERE = Path(__file__).resolve().parents[1]
@@ -60,64 +61,12 @@ def output_folder(options):
 def add_options(parser):
     """The options that both scripts share."""
 
-    def columns(group, option, text):
-        group.add_argument(option, nargs="+", metavar="COLUMN", help=text)
-
-    def files(group, option, text):
-        group.add_argument(option, nargs="+", metavar="FILE", help=text)
-
     table = parser.add_argument_group("the table")
-    files(
-        table,
-        "--data",
-        "CSV, TSV or Parquet files or globs that make one table, or openml:NAME_OR_ID (default: "
-        "the shipped table)",
-    )
-    table.add_argument("--target", metavar="COLUMN", help="the column to predict")
-    columns(
-        table,
-        "--categorical",
-        "columns to embed (default: text, booleans and integers that look like codes)",
-    )
-    columns(
-        table,
-        "--numeric",
-        "columns that are quantities (default: the other numbers); where --categorical is given "
-        "too, no other column is used",
-    )
-    columns(
-        table,
-        "--dates",
-        "columns to take apart into year, month, day, weekday, week, hour and elapsed days "
-        "(default: those written as 2024-12-31)",
-    )
-    columns(table, "--drop", "columns to leave out")
-    columns(
-        table,
-        "--keep-na",
-        "columns in which texts such as NA and None are categories and only empty is missing",
-    )
-    table.add_argument(
-        "--task",
-        choices=("auto", "regression", "binary", "multiclass"),
-        default="auto",
-        help="the kind of target (default: found from its values)",
-    )
-    table.add_argument(
-        "--separator", metavar="CHARACTER", help="between a CSV's fields (default: found)"
-    )
-    table.add_argument(
-        "--encoding", default="utf-8", metavar="NAME", help="of a CSV's text (default: utf-8)"
-    )
+    for name, keywords in TABLE_OPTIONS.items():
+        table.add_argument(option(name), **keywords)
     split = parser.add_argument_group("the split (default: 80/10/10 at random)")
-    split.add_argument(
-        "--split-by",
-        metavar="COLUMN",
-        help="cut in this column's order, such as a date's: the last tenth is the test set, the "
-        "tenth before it the validation set",
-    )
-    files(split, "--validation-data", "validation rows in files of their own")
-    files(split, "--test-data", "test rows in files of their own")
+    for name, keywords in SPLIT_OPTIONS.items():
+        split.add_argument(option(name), **keywords)
     training = parser.add_argument_group("training (defaults: by the table's length)")
     training.add_argument(
         "--epochs", type=positive(int), metavar="N", help="passes over the training rows at most"

@@ -18,7 +18,8 @@ import pytest
 from conftest import ROOT, arrays, call, make_table, read_json, refused, succeeded, tree, write
 
 import build_embeddings
-from data.tables.dataset import read_dataset, settings_of
+from data.tables.dataset import read_dataset
+from data.tables.settings import settings_of
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 

@@ -10,8 +10,8 @@ from data.cli import SAVED, output_folder
 from data.progress import show_note
 from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings, saved_vocabulary
-from data.tables.dataset import settings_of
 from data.tables.encoding import RESERVED, UNSEEN, Encoding, Vocabulary
+from data.tables.settings import given, settings_of
 from data.tables.sources import fingerprint
 
 
@@ -110,20 +110,12 @@ def resolve_run(options, sets):
                 "--target, or the set of build_embeddings.py."
             )
         settings, sources = saved_settings(manifest, folder)
-        for option in (
-            "target", "categorical", "numeric", "dates", "drop", "keep_na", "split_by",
-            "validation_data", "test_data", "separator",
-        ):  # fmt: skip
-            if getattr(options, option) is not None:
-                raise InputError(
-                    f"--{option.replace('_', '-')}: recorded with the embeddings already; it is "
-                    "only needed with --data."
-                )
+        for option in given(options):
+            raise InputError(
+                f"{option}: recorded with the embeddings already; it is only needed with --data."
+            )
         for part, entries in sources.items():
             check_unchanged(entries, part)
-        for option, default in (("task", "auto"), ("encoding", "utf-8")):
-            if getattr(options, option) != default:
-                raise InputError(f"--{option}: recorded with the embeddings; only with --data.")
         return manifest["table"], options.output or folder, settings
     return *output_folder(options), settings_of(options)
 

@@ -1,7 +1,6 @@
 """One table, ready to be learned from: read, roles decided, rows split, columns encoded."""
 
 import itertools
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,29 +71,12 @@ class Dataset:
         return keep_on_disk(blocks, self.table.folder)
 
 
-def settings_of(options):
-    """The options that say how a table is read, as the manifest keeps them.
-
-    Files get absolute paths, so that they are found again from any folder.
-    """
-    names = (
-        "data", "validation_data", "test_data", "target", "categorical", "numeric", "dates",
-        "drop", "keep_na", "task", "split_by", "separator", "encoding", "seed",
-    )  # fmt: skip
-    settings = {name: getattr(options, name) for name in names}
-    for part in ("data", "validation_data", "test_data"):
-        settings[part] = [
-            source if source.startswith("openml:") else os.path.abspath(source)
-            for source in settings[part] or []
-        ]
-    return settings
-
-
 def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     """Read and encode a table.
 
     Args:
-        settings: see `settings_of`; a manifest's "options" give the same dataset again.
+        settings: of `data.tables.settings.settings_of`; a manifest's "options" give the same
+            dataset again.
         folder: pathlib.Path for the cache of the table read.
         vocabularies: dict of column -> `data.tables.encoding.Vocabulary` from saved embeddings;
             other columns get theirs from the training rows.

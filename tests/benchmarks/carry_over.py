@@ -31,7 +31,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import build_embed_model as second
 import build_embeddings as first
-from data.tables.dataset import read_dataset, settings_of
+from data.tables.dataset import read_dataset
+from data.tables.settings import settings_of
 
 CASES = {
     "rossmann": {

@@ -1,0 +1,87 @@
+"""The options that say how a table is read and split: their names stand here, and only here.
+
+The command line is made from them, and the manifest records them, so that the second script reads
+the table as the first one did. To add one, add a line, and read it where it matters.
+"""
+
+import os
+
+COLUMNS = {"nargs": "+", "metavar": "COLUMN"}
+FILES = {"nargs": "+", "metavar": "FILE"}
+
+# name -> keywords of argparse's add_argument
+TABLE_OPTIONS = {
+    "data": FILES
+    | {
+        "help": "CSV, TSV or Parquet files or globs that make one table, or openml:NAME_OR_ID "
+        "(default: the shipped table)"
+    },
+    "target": {"metavar": "COLUMN", "help": "the column to predict"},
+    "categorical": COLUMNS
+    | {"help": "columns to embed (default: text, booleans and integers that look like codes)"},
+    "numeric": COLUMNS
+    | {
+        "help": "columns that are quantities (default: the other numbers); where --categorical is "
+        "given too, no other column is used"
+    },
+    "dates": COLUMNS
+    | {
+        "help": "columns to take apart into year, month, day, weekday, week, hour and elapsed "
+        "days (default: those written as 2024-12-31)"
+    },
+    "drop": COLUMNS | {"help": "columns to leave out"},
+    "keep_na": COLUMNS
+    | {
+        "help": "columns in which texts such as NA and None are categories and only empty is "
+        "missing"
+    },
+    "task": {
+        "choices": ("auto", "regression", "binary", "multiclass"),
+        "default": "auto",
+        "help": "the kind of target (default: found from its values)",
+    },
+    "separator": {"metavar": "CHARACTER", "help": "between a CSV's fields (default: found)"},
+    "encoding": {
+        "default": "utf-8",
+        "metavar": "NAME",
+        "help": "of a CSV's text (default: utf-8)",
+    },
+}
+SPLIT_OPTIONS = {
+    "split_by": {
+        "metavar": "COLUMN",
+        "help": "cut in this column's order, such as a date's: the last tenth is the test set, the "
+        "tenth before it the validation set",
+    },
+    "validation_data": FILES | {"help": "validation rows in files of their own"},
+    "test_data": FILES | {"help": "test rows in files of their own"},
+}
+RECORDED = TABLE_OPTIONS | SPLIT_OPTIONS  # all but the seed, which each script may have its own
+
+
+def option(name):
+    """The option's spelling on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def settings_of(options):
+    """The options that say how a table is read, as the manifest keeps them: dict.
+
+    Files get absolute paths, so that they are found again from any folder.
+    """
+    settings = {name: getattr(options, name) for name in (*RECORDED, "seed")}
+    for part in ("data", "validation_data", "test_data"):
+        settings[part] = [
+            source if source.startswith("openml:") else os.path.abspath(source)
+            for source in settings[part] or []
+        ]
+    return settings
+
+
+def given(options):
+    """The spellings of the recorded options that differ from their defaults, list of str."""
+    return [
+        option(name)
+        for name, keywords in RECORDED.items()
+        if getattr(options, name) != keywords.get("default")
+    ]
