@@ -39,8 +39,6 @@ from data.training.workers import Workers, joined_workers
 
 # TensorFlow takes seconds to import: --help and a wrong file name do without it.
 keras = LateImport("keras")
-batching = LateImport("data.training.batches")
-devices = LateImport("data.training.devices")
 learning = LateImport("data.training.learner")
 losses = LateImport("data.training.losses")
 results = LateImport("data.training.results")
@@ -266,80 +264,48 @@ def train(
     """
     workers, label = workers or Workers(), "last fit" if last_fit else "training"
     rows = dataset.rows_of("train", "validation") if last_fit else dataset.split["train"]
-    strategy = workers.strategy or devices.local_strategy()
-    recipe = replace(
-        recipe, batch_size=devices.whole_shares(recipe.batch_size, len(rows), strategy)
-    )
-    steps = len(rows) // recipe.batch_size
-    schedule = warmed_up(recipe.learning_rate, min(200, steps * recipe.epochs // 10 + 1))
     rates = learning_rates(model, dataset.encoding.vocabularies, recipe, trained)
-    learner = learning.make_learner(model, schedule, rates, strategy)
-    average = learning.Average(model, learner)
+    loss = losses.loss_of(dataset.encoding.target)
+    learner = learning.Learner(model, len(rows), recipe, rates, loss, workers)
 
     # Take up the checkpoint, if there is one: the chief has it, and tells the others.
-    history, arrays = [], learning.state_of(learner, model.get_weights(), average)
+    history, arrays = [], learner.state(model.get_weights())
     if checkpoint is not None and (found := checkpoint.load(label, arrays)):
         history, arrays = found
     history, arrays = workers.from_chief(history, arrays)
-    best = learning.restore(learner, average, arrays)
-    devices.spread_seeds(learner, strategy)
-
+    best = learner.restore(arrays)
     first = recipe.epochs if epochs_since_best(history) >= recipe.patience else len(history)
-    batches = devices.distributed(
-        strategy,
-        batching.training_batches(
-            dataset, rows, model, recipe, seed + last_fit, first_epoch=first, trained=trained,
-            share=devices.replicas_here(strategy, workers),
-        ),
-    )  # fmt: skip
-    take_steps = learning.training_steps(learner, losses.loss_of(dataset.encoding.target), strategy)
+
+    batches = learner.batches(dataset, rows, recipe, seed + last_fit, first, trained)
     validate = None if last_fit else losses.validation_loss(model, dataset, workers)
     progress = Progress(label, "steps")
     for epoch in range(first, recipe.epochs):
         started, done, total = time.monotonic(), 0, 0.0
-        while done < steps and np.isfinite(total):
-            count = min(max(1, min(32, steps // 8)), steps - done)
-            total += float(workers.sum(take_steps(batches, count)))
+        while done < learner.steps and np.isfinite(total):
+            count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
+            total += learner.take_steps(batches, count)
+            learner.average.see_block()
             done += count
-            average.see_block()
-            seen = epoch * steps + done
-            note = f", epoch {epoch + 1} of {recipe.epochs}"
-            progress(seen, seen / (recipe.epochs * steps), note)
+            seen, all_steps = epoch * learner.steps + done, recipe.epochs * learner.steps
+            progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
         line = {"epoch": epoch + 1, "loss": total / done}
         if validate is not None:
             line["val_loss"] = validate()
         if not np.isfinite(list(line.values())).all():
             progress.done()
-            if not history:
-                raise InputError(
-                    "--learning-rate: the loss is no longer a number in the first epoch; give a "
-                    f"rate below {recipe.learning_rate:g}, or look for huge numbers."
-                )
-            kept = len(history) - epochs_since_best(history)
-            show_note(f"the loss is no longer a number; epoch {kept} is kept.")
+            tell_of_explosion(history, recipe)
             break
-        line["learning_rate"] = float(learner.optimizer.learning_rate)
-        history.append(line | {"seconds": time.monotonic() - started})
+        line |= {"learning_rate": learner.learning_rate, "seconds": time.monotonic() - started}
+        history.append(line)
         if not epochs_since_best(history):
             best = model.get_weights()
         if checkpoint is not None:
-            checkpoint.save(label, history, learning.state_of(learner, best, average))
+            checkpoint.save(label, history, learner.state(best))
         if epochs_since_best(history) >= recipe.patience:
             break
     progress.done(told_of_stop(label, history, recipe))
     model.set_weights(best)
     return pd.DataFrame(history)
-
-
-def warmed_up(rate, steps):
-    """A learning rate that rises from a 25th within so many steps, and stays."""
-    return keras.optimizers.schedules.CosineDecay(
-        rate / 25,
-        decay_steps=1,
-        alpha=1.0,  # no decay: the average takes its place
-        warmup_target=rate,
-        warmup_steps=steps,
-    )
 
 
 def learning_rates(model, vocabularies, recipe, trained):
@@ -361,6 +327,21 @@ def epochs_since_best(history):
         return 0
     losses = [epoch["val_loss"] for epoch in history]
     return len(losses) - 1 - int(np.argmin(losses))
+
+
+def tell_of_explosion(history, recipe):
+    """Say which epoch is kept when the loss is no longer a number.
+
+    Raises:
+        InputError: it was none in the first epoch.
+    """
+    if not history:
+        raise InputError(
+            "--learning-rate: the loss is no longer a number in the first epoch; give a rate below "
+            f"{recipe.learning_rate:g}, or look for huge numbers."
+        )
+    kept = len(history) - epochs_since_best(history)
+    show_note(f"the loss is no longer a number; epoch {kept} is kept.")
 
 
 def told_of_stop(label, history, recipe):

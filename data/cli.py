@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import faulthandler
 import importlib
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -124,21 +126,37 @@ def start_tensorflow(several=False):
         the strategy that joins several workers, once they are all there; else None
     """
     keep_freed_memory()
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
+    with quiet_stderr():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
         strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else None
         tf.zeros(1)
-    finally:
-        os.dup2(screen, 2)
-        os.close(screen)
     warnings.filterwarnings("ignore", module=r"keras\.")  # about names of columns, for one
     return strategy
+
+
+@contextlib.contextmanager
+def quiet_stderr():
+    """Keep what compiled code writes to stderr, and show it only where the block fails.
+
+    If it aborts the process, Python's fault handler tells where.
+    """
+    sys.stderr.flush()
+    screen = os.dup(2)
+    faulthandler.enable(screen)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(screen, kept.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            faulthandler.disable()
+            os.close(screen)
 
 
 def keep_freed_memory():

@@ -41,12 +41,3 @@ def spread_seeds(learner, strategy):
 
     if generators and strategy.num_replicas_in_sync > 1:
         strategy.run(spread)
-
-
-def distributed(strategy, batches):
-    """An iterator over batches for the replicas that are here.
-
-    Args:
-        batches: tf.data.Dataset with an element for each of them in turn.
-    """
-    return iter(strategy.distribute_datasets_from_function(lambda _: batches))

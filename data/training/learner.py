@@ -1,10 +1,14 @@
 """The copy of a model that learns, and the average of its weights that the model itself holds."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from data.training.optimizer import LazyAdam
+from data.training import devices
+from data.training.batches import training_batches
+from data.training.optimizer import LazyAdam, warmed_up
 
 COPIED_EACH_TIME = 2_000_000  # weights, when the average takes in a block of steps
 
@@ -19,28 +23,94 @@ class Lookup(keras.layers.Embedding):
         return tf.gather(self.embeddings.value, rows)
 
 
-def learning_copy(layer):
+class Learner:
+    """A copy of a model that learns, on as many devices and workers as there are.
+
+    Args:
+        model: keras.Model that holds the average of the copy's weights.
+        n_rows: of training; recipe: `build_embeddings.Recipe`.
+        rates: list of float, the share of the learning rate that each trainable variable gets.
+        loss: function of (target, outputs) -> [batch, ...].
+        workers: `data.training.workers.Workers`.
+
+    Attributes:
+        batch_size: rows of a step, on all devices together; steps: of an epoch.
+        average: `Average`.
+    """
+
+    def __init__(self, model, n_rows, recipe, rates, loss, workers):
+        self.workers = workers
+        self.strategy = workers.strategy or devices.local_strategy()
+        self.batch_size = devices.whole_shares(recipe.batch_size, n_rows, self.strategy)
+        self.steps = n_rows // self.batch_size
+        warm_up = min(200, self.steps * recipe.epochs // 10 + 1)
+        with self.strategy.scope():
+            self.copy = keras.models.clone_model(model, clone_function=_learning_layer)
+            self.copy.compile(LazyAdam(warmed_up(recipe.learning_rate, warm_up), rates))
+            self.copy.optimizer.build(self.copy.trainable_variables)
+        self.copy.set_weights(model.get_weights())
+        self.average = Average(model, self.copy)
+        self._run_steps = _training_steps(self.copy, loss, self.strategy)
+
+    @property
+    def learning_rate(self):
+        return float(self.copy.optimizer.learning_rate)
+
+    def batches(self, dataset, rows, recipe, seed, first_epoch, trained):
+        """An iterator over the training batches of all epochs from the first on, for the devices
+        that are here; see `data.training.batches.training_batches`."""
+        batches = training_batches(
+            dataset,
+            rows,
+            self.copy,
+            replace(recipe, batch_size=self.batch_size),
+            seed,
+            first_epoch=first_epoch,
+            trained=trained,
+            share=devices.replicas_here(self.strategy, self.workers),
+        )
+        return iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
+
+    def take_steps(self, batches, count):
+        """Train; returns the sum of the steps' losses.
+
+        Args:
+            batches: of `batches`; count: of steps.
+        """
+        return float(self.workers.sum(self._run_steps(batches, tf.constant(count))))
+
+    def state(self, best):
+        """All from which training goes on bit for bit, list of arrays: weights, the states of the
+        random generators (of dropout), the optimizer's moments and step; the best weights; the
+        average."""
+        state = [variable.numpy() for variable in self._variables()]
+        average = [variable.numpy() for variable in self.average.variables]
+        return [*state, *best, *average, self.average.blocks]
+
+    def restore(self, arrays):
+        """Put what `state` returned back in place; returns the best weights."""
+        state, n_average = self._variables(), len(self.average.variables)
+        for variable, array in zip(state, arrays, strict=False):
+            variable.assign(array)
+        for variable, array in zip(
+            self.average.variables, arrays[-1 - n_average : -1], strict=True
+        ):
+            variable.assign(array)
+        self.average.blocks = arrays[-1]
+        devices.spread_seeds(self.copy, self.strategy)
+        return arrays[len(state) : -1 - n_average]
+
+    def _variables(self):
+        return [*self.copy.variables, *self.copy.optimizer.variables]
+
+
+def _learning_layer(layer):
     """A layer like this one; of an embedding, a `Lookup`."""
     kind = Lookup if isinstance(layer, keras.layers.Embedding) else type(layer)
     return kind.from_config(layer.get_config())
 
 
-def make_learner(model, schedule, rates, strategy):
-    """A compiled copy of a model, on all devices of a strategy.
-
-    Args:
-        schedule: learning rate or keras schedule.
-        rates: list of float, the share of that rate which each trainable variable gets.
-    """
-    with strategy.scope():
-        learner = keras.models.clone_model(model, clone_function=learning_copy)
-        learner.compile(LazyAdam(schedule, rates))
-        learner.optimizer.build(learner.trainable_variables)
-    learner.set_weights(model.get_weights())
-    return learner
-
-
-def training_steps(learner, loss, strategy):
+def _training_steps(learner, loss, strategy):
     """The function that trains: (iterator of batches, steps, int32) -> sum of the steps' losses.
 
     Keras's own `fit` fails where several workers train (keras-team/keras issue 20585). Each replica
@@ -63,7 +133,7 @@ def training_steps(learner, loss, strategy):
             total += tf.add_n(strategy.experimental_local_results(shares))
         return total
 
-    return lambda iterator, steps: run_steps(iterator, tf.constant(steps))
+    return run_steps
 
 
 class Average:
@@ -97,26 +167,3 @@ class Average:
         if self.blocks % self.seldom == 0:
             share = 5 / (self.blocks // self.seldom + 4)
             self._draw_towards(tf.constant(share, "float32"))
-
-
-def state_of(learner, best, average):
-    """All from which training goes on bit for bit, list of arrays: weights, the states of the
-    random generators (of dropout), the optimizer's moments and step; the best weights; the average.
-    """
-    state = [variable.numpy() for variable in _variables(learner)]
-    return [*state, *best, *(variable.numpy() for variable in average.variables), average.blocks]
-
-
-def restore(learner, average, arrays):
-    """Put what `state_of` returned back in place; returns the best weights."""
-    state, n_average = _variables(learner), len(average.variables)
-    for variable, array in zip(state, arrays, strict=False):
-        variable.assign(array)
-    for variable, array in zip(average.variables, arrays[-1 - n_average : -1], strict=True):
-        variable.assign(array)
-    average.blocks = arrays[-1]
-    return arrays[len(state) : -1 - n_average]
-
-
-def _variables(learner):
-    return [*learner.variables, *learner.optimizer.variables]

@@ -6,6 +6,17 @@ import tensorflow as tf
 ROWS_WORTH_SPARING = 4096  # a smaller table is updated as a whole, which is quicker
 
 
+def warmed_up(rate, steps):
+    """A learning rate that rises from a 25th of itself within so many steps, and stays."""
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 25,
+        decay_steps=1,
+        alpha=1.0,  # no decay: the average takes its place
+        warmup_target=rate,
+        warmup_steps=steps,
+    )
+
+
 class LazyAdam(keras.optimizers.Adam):
     """Adam that updates only the rows of the batch in tables of more than 4,096 rows.
 
