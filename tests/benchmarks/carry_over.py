@@ -22,7 +22,6 @@ and .png.
 import argparse
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +30,11 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import build_embed_model as second
 import build_embeddings as first
+from data.cli import run, start_tensorflow
+from data.sets import reuse
 from data.tables.dataset import read_dataset
 from data.tables.settings import settings_of
+from data.training.scoring import score
 
 CASES = {
     "rossmann": {
@@ -112,7 +114,7 @@ def measure(case, folder, arguments, work):
         cut = int(0.9 * len(whole))
     test = work / "test.csv"
     whole.iloc[cut:].to_csv(test, index=False)
-    first.start_tensorflow()
+    start_tensorflow()
     for rows in arguments.rows:
         for seed in range(arguments.seeds):
             drawn = np.random.default_rng(seed).choice(cut, min(rows, cut), replace=False)
@@ -129,22 +131,25 @@ def compare(case, folder, train, test, seed, work):
     sys.argv += ["--test-data", str(test), "--target", case["targets"][1], "--seed", str(seed)]
     sys.argv += columns(case)
     options = second.parse()
-    sets = second.load_sets(options)
-    saved = second.choose_columns(sets, options)
-    vocabularies = second.vocabularies_of(saved, sets)
+    sets = reuse.load_sets(options)
+    saved = reuse.choose_columns(sets, options)
 
     for vectors in ("frozen", "fine-tuned", "scratch"):
-        known = {} if vectors == "scratch" else vocabularies
+        known = {} if vectors == "scratch" else reuse.saved_vocabularies(saved)
         extend = vectors == "fine-tuned"
         dataset = read_dataset(settings_of(options), work / "cache", known, extend)
         recipe = second.final_recipe(dataset, options, carried=True)
         networks = []
         if vectors != "scratch":
-            models = second.saved_models(dataset, second.show_matches(dataset, saved, sets))
-            networks = [(second.frozen_network(*m, i), m[1]) for i, m in enumerate(models)]
-        build = partial(second.starting_model, saved, networks, vectors)
-        model, _, _ = second.fit(build, dataset, recipe, seed)
-        yield vectors, first.evaluate(model, dataset, "test")[0][case["metric"]]
+            sources = reuse.sources_of(reuse.match_columns(dataset, saved))
+            models = reuse.usable_models(dataset, sources)
+            networks = [
+                (second.raw.frozen_network(model.path, model.encoding, i), model.encoding)
+                for i, model in enumerate(models)
+            ]
+        predicted = second.our_network(dataset, saved, networks, recipe, vectors, seed)
+        actual = dataset.target[dataset.split["test"][:]]
+        yield vectors, score(dataset.encoding.target, actual, predicted)[case["metric"]]
     yield "LightGBM", lightgbm_error(case, train, test, seed)
 
 
@@ -194,4 +199,4 @@ def draw(case, table, path):
 
 
 if __name__ == "__main__":
-    first.run(main)
+    run(main)

@@ -36,6 +36,7 @@ from data.sets.manifest import describe, saved_encoding, saved_settings, saved_v
 from data.sets.saving import _json_text, seal, write_vectors  # noqa: E402
 from data.tables.dataset import read_dataset  # noqa: E402
 from data.tables.encoding import EncodedRows  # noqa: E402
+from data.tables.settings import RECORDED, option  # noqa: E402
 from data.training.checkpoint import Checkpoint  # noqa: E402
 
 # ---------------------------------------------------------------------------- changing good input
@@ -131,11 +132,9 @@ ENCODED = [text.encode() for text in TABLES]
 
 
 def default_settings(path, target="y"):
-    lists = ("categorical", "numeric", "dates", "drop", "keep_na")
-    return dict.fromkeys(lists) | {
-        "data": [str(path)], "validation_data": [], "test_data": [], "target": target,
-        "task": "auto", "split_by": None, "separator": None, "encoding": "utf-8", "seed": 0,
-    }  # fmt: skip
+    settings = {name: keywords.get("default") for name, keywords in RECORDED.items()}
+    files = {"data": [str(path)], "validation_data": [], "test_data": []}
+    return settings | files | {"target": target, "seed": 0}
 
 
 class Targets:
@@ -243,13 +242,13 @@ class Targets:
             settings, self.folder / "cache", vocabularies, extend=chance.random() < 0.5
         )
         everything = np.arange(dataset.table.rows)
-        dataset.rows.codes(everything)
-        dataset.rows.numbers(everything)
+        dataset.encoded.codes(everything)
+        dataset.encoded.numbers(everything)
         text = _json_text(describe(dataset, "table"), levels=3)
         manifest = json.loads(text.encode())
         assert saved_settings(manifest, self.set)[0] == json.loads(json.dumps(dataset.settings))
         codes = EncodedRows(dataset.table, saved_encoding(manifest, self.set)).codes(everything)
-        assert (codes == dataset.rows.codes(everything)).all()
+        assert (codes == dataset.encoded.codes(everything)).all()
 
     def options(self, chance):
         """Command lines of both scripts, of known options and anything."""
@@ -257,11 +256,9 @@ class Targets:
         import build_embeddings
 
         words = [
-            "--data", "--target", "--categorical", "--numeric", "--dates", "--drop", "--keep-na",
-            "--task", "--separator", "--encoding", "--split-by", "--validation-data",
-            "--test-data", "--epochs", "--batch-size", "--learning-rate", "--seed", "--resume",
-            "--output", "--embeddings", "--use", "--frozen", "--fine-tune", "--compare",
-            "--predict", "--", "-", "--epoch", "--data=a.csv", "--seed=-1",
+            *map(option, RECORDED), "--epochs", "--batch-size", "--learning-rate", "--seed",
+            "--resume", "--output", "--embeddings", "--use", "--frozen", "--fine-tune",
+            "--compare", "--predict", "--", "-", "--epoch", "--data=a.csv", "--seed=-1",
         ]  # fmt: skip
         values = [
             "1", "0", "-1", "1e3", "1e-400", "nan", "inf", "9" * 400, "٣", "1_0", " 1", "0x10", "",

@@ -38,23 +38,29 @@ ROLES = [
     "--numeric", "price", "distance", "stock",
 ]  # fmt: skip
 CHUNK = 500_000
-# A script with its epochs cut short: memory does not depend on the number of steps.
+# A script with each training cut short: memory does not depend on the number of steps.
 RUN = """
 import importlib, sys
-import build_embeddings
+from data import cli
 steps = int(sys.argv[1])
 sys.argv = sys.argv[2:]
-start = build_embeddings.start_tensorflow
-def start_shortened():
-    start()
-    import keras
-    fit = keras.Model.fit
-    def short(model, data, steps_per_epoch, **options):
-        return fit(model, data, steps_per_epoch=min(steps, steps_per_epoch), **options)
-    keras.Model.fit = short
+start = cli.start_tensorflow
+def start_shortened(*arguments, **options):
+    strategy = start(*arguments, **options)
+    from data.training import learner
+    whole = learner.training_steps
+    def cut_short(*arguments):
+        take_steps, done = whole(*arguments), 0
+        def take_some(batches, count):
+            nonlocal done
+            done += count
+            return take_steps(batches, count) if done - count < steps else 0.0
+        return take_some
+    learner.training_steps = cut_short
+    return strategy
 if steps:
-    build_embeddings.start_tensorflow = start_shortened
-build_embeddings.run(importlib.import_module(sys.argv[0].removesuffix(".py")).main)
+    cli.start_tensorflow = start_shortened
+cli.run(importlib.import_module(sys.argv[0].removesuffix(".py")).main)
 """
 
 
@@ -134,10 +140,10 @@ def make_apart(path, rows, arguments):
 
 def speed(arguments, folder):
     """Rows a second: pandas alone and our encoding; training from disk and from memory."""
-    from data.dataset import read_dataset, settings_of
-
     import build_embeddings as first
-    from data import shuffling
+    from data.cli import start_tensorflow
+    from data.tables.dataset import read_dataset
+    from data.tables.settings import settings_of
 
     rows, table = arguments.rows[0], folder / "table.csv"
     make_apart(table, rows, arguments)
@@ -156,7 +162,9 @@ def speed(arguments, folder):
     for what, seconds in took.items():
         print(f"{what}: {rows / min(seconds):,.0f} rows/s, the best of {np.round(seconds, 2)} s")
     print(f"encoding at {min(took['pandas']) / min(took['encoding']):.2f} of the speed of pandas")
-    first.start_tensorflow()
+    start_tensorflow()
+    from data.training import shuffling
+
     recipe = first.recipe_for(dataset, options)
     memory = (1 << 62, in_memory(dataset))
     kinds = {"disk": (shuffling.BUCKET_BYTES, dataset), "memory": memory}
@@ -187,7 +195,9 @@ def in_memory(dataset):
         dataset.target.lookup,
     )
     split = {part: rows[:] for part, rows in dataset.split.items()}
-    return replace(dataset, rows=EncodedRows(table, dataset.encoding), target=target, split=split)
+    return replace(
+        dataset, encoded=EncodedRows(table, dataset.encoding), target=target, split=split
+    )
 
 
 def measure(rows, arguments, folder):

@@ -37,6 +37,7 @@ from reporting import cpu_flags, machine, markdown
 
 import build_embed_model as second
 import build_embeddings as first
+from data.cli import start_tensorflow
 from data.tables.encoding import BINS, Encoding, Numeric, Target, Vocabulary
 
 ROSSMANN = (1117, 9, 5, 14, 33, 14, 6, 6, 5, 5, 4)  # cardinalities, with the two reserved rows
@@ -75,7 +76,7 @@ def in_child(function, *arguments):
 
 def networks():
     """Step and loop of both networks beside the bare products, as Markdown."""
-    first.start_tensorflow()
+    start_tensorflow()
     lines = []
     for script, make in ((1, first.build_model), (2, second.build_model)):
         dataset = Seeded(ROSSMANN, NUMBERS, rows=512 * 400)
@@ -102,7 +103,7 @@ def networks():
 
 def modes():
     """The step in mixed_bfloat16 and under XLA beside the plain one, as Markdown."""
-    first.start_tensorflow()
+    start_tensorflow()
     import keras
 
     lines = []
@@ -158,7 +159,7 @@ def cardinalities(sizes):
 
 def one_column(categories, what):
     """Milliseconds of a step on one column: "ours", "Adam" (Keras's) or the whole "loop"."""
-    first.start_tensorflow()
+    start_tensorflow()
     import keras
 
     rows = 1024 * BATCHES if what != "loop" else max(1024 * 200, categories)
@@ -179,15 +180,18 @@ def step(model, dataset, recipe, optimizer=None, xla=False):
     import keras
     import tensorflow as tf
 
+    from data.training.learner import learning_copy
+    from data.training.optimizer import LazyAdam
+
     if optimizer is None:
-        model = keras.models.clone_model(model, clone_function=first.learning_copy)
-        optimizer = first.lazy_adam(0.001, [1.0] * len(model.trainable_variables))
+        model = keras.models.clone_model(model, clone_function=learning_copy)
+        optimizer = LazyAdam(0.001, [1.0] * len(model.trainable_variables))
     model.compile(optimizer, keras.losses.MeanSquaredError(), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     rows, shape = np.arange(BATCHES * recipe.batch_size), (BATCHES, recipe.batch_size, -1)
-    inputs = {"codes": tf.constant(dataset.rows.codes(rows).reshape(shape))}
+    inputs = {"codes": tf.constant(dataset.encoded.codes(rows).reshape(shape))}
     if "numbers" in model.input:
-        inputs["numbers"] = tf.constant(dataset.rows.numbers(rows).reshape(shape))
+        inputs["numbers"] = tf.constant(dataset.encoded.numbers(rows).reshape(shape))
     target = tf.constant(dataset.target[rows].astype("float32").reshape((*shape, 1)))
 
     @tf.function(jit_compile=xla)
@@ -286,14 +290,14 @@ def recipe_of(dataset, **chosen):
 
 
 class Seeded:
-    """What train() needs of a `data.dataset.Dataset`: random rows, all categories as frequent."""
+    """What train() needs of a dataset: random rows, in which all categories are as frequent."""
 
     def __init__(self, cardinalities, numbers, rows):
         random = np.random.default_rng(0)
         columns = [random.integers(2, n, rows, "int32") for n in cardinalities]
         codes = np.column_stack(columns)
         numeric = random.normal(size=(rows, numbers)).astype("float32")
-        self.rows = SimpleNamespace(
+        self.encoded = SimpleNamespace(
             codes=lambda chosen: codes[chosen], numbers=lambda chosen: numeric[chosen]
         )
         self.table = SimpleNamespace(folder=tempfile.gettempdir())
@@ -304,7 +308,7 @@ class Seeded:
         self.encoding = Encoding(
             [
                 # A range stands for the list of categories: only its length matters here.
-                Vocabulary(f"c{j}", "int", range(n - 2), rows=many[j])
+                Vocabulary(f"c{j}", "int", range(n - 2), counts=many[j])
                 for j, n in enumerate(cardinalities)
             ],
             [

@@ -47,9 +47,10 @@ import peers
 from reporting import machine, markdown, middle
 
 import build_embed_model as second
-import build_embeddings as first
+from data.cli import SHIPPED, start_tensorflow
 from data.sets.manifest import saved_settings
 from data.tables.dataset import read_dataset
+from data.training.scoring import score
 
 OURS = ("embeddings alone", "fine-tuned", "frozen", "scratch", "scratch, same time")
 PEERS = ("lightgbm", "catboost", "histgb", "linear")
@@ -100,7 +101,7 @@ def prepare(name, options, work):
 def existing(name, options):
     """(file, the first script's arguments) of a table that is there already."""
     if name == "campaigns":
-        return first.SHIPPED["data"][0], ["--target", first.SHIPPED["target"]]
+        return SHIPPED["data"][0], ["--target", SHIPPED["target"]]
     if name in peers.TABLES:
         table = peers.TABLES[name]
         arguments = ["--target", table["target"], "--split-by", "Date"]
@@ -182,7 +183,7 @@ def from_scratch(folder, seed, pair_seconds):
     with tempfile.TemporaryDirectory() as work, quiet():
         dataset = read_dataset(settings, Path(work))
         started = time.monotonic()
-        first.start_tensorflow()
+        start_tensorflow()
         start = time.monotonic() - started
 
         def learn(**chosen):
@@ -190,7 +191,7 @@ def from_scratch(folder, seed, pair_seconds):
             recipe = second.final_recipe(dataset, options, **chosen)
             model, history, _ = second.fit(second.build_model, dataset, recipe, seed)
             took = time.monotonic() - started
-            return len(history), took, first.evaluate(model, dataset, "test")[0]
+            return len(history), took, second.results.evaluate(model, dataset, "test")[0]
 
         epochs, took, metrics = learn()
         found = [("scratch", metrics, took + start)]
@@ -233,7 +234,7 @@ def peer(model, name, dataset, seed):
     )
     if target.task == "binary":
         predicted = np.column_stack([1 - predicted, predicted])
-    return first.score(target, dataset.target[split["test"][:]], predicted), seconds
+    return score(target, dataset.target[split["test"][:]], predicted), seconds
 
 
 @contextlib.contextmanager
