@@ -1,31 +1,21 @@
 """CSV, TSV and other delimited text: its header, its separator, its rows in chunks."""
 
-import bz2
 import codecs
 import contextlib
 import csv
-import gzip
 import io
-import lzma
 import os
-import zipfile
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from data import InputError
+from data.tables.compressed import DAMAGED, opened
 from data.tables.values import MISSING_TEXTS, text_type, to_numbers
 
 HEAD_BYTES = 1 << 18
 # The likely separators, and those that are tried when none of these makes two columns.
 SEPARATORS = (",;\t|", "^~\x01\x1f: ")
-COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
-# What readers raise on files that are cut short, damaged, or something else altogether.
-DAMAGED = (
-    ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error,
-)  # fmt: skip
 
 
 def csv_dialect(separator=None, encoding="utf-8"):
@@ -52,34 +42,10 @@ def csv_dialect(separator=None, encoding="utf-8"):
     return {"separator": separator, "encoding": encoding}
 
 
-@contextlib.contextmanager
-def _opened(name):
-    """(the file decompressed, the file itself, whose position tells how much was read)"""
-    suffix = Path(name).suffix.lower()
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(open(name, "rb"))
-        if suffix == ".zip":
-            archive = stack.enter_context(zipfile.ZipFile(raw))
-            if len(archive.namelist()) != 1:
-                raise InputError(f"{name}: holds several files; unpack it and name one of them.")
-            yield stack.enter_context(archive.open(archive.namelist()[0])), raw
-        elif suffix == ".zst":
-            try:
-                import zstandard
-            except ImportError:
-                raise InputError(f"{name}: unpack it first, or pip install zstandard.") from None
-            yield stack.enter_context(zstandard.open(raw, "rb")), raw
-        elif suffix in COMPRESSED:
-            decompress = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[suffix]
-            yield stack.enter_context(decompress(raw, "rb")), raw
-        else:
-            yield raw, raw
-
-
 def _head(name, encoding, size):
     """(text of the first `size` bytes, whether that is all)"""
     try:
-        with _opened(name) as (file, _):
+        with opened(name) as (file, _):
             block = file.read(size)
     except DAMAGED as error:
         if isinstance(error, InputError):
@@ -160,7 +126,7 @@ def csv_chunks(name, roles, separator, encoding, keep_na, rows):
     size = os.stat(name).st_size
     with contextlib.ExitStack() as stack:
         try:
-            file, raw = stack.enter_context(_opened(name))
+            file, raw = stack.enter_context(opened(name))
             reader = stack.enter_context(
                 pd.read_csv(
                     file,
@@ -206,7 +172,7 @@ def _next(reader, rows):
 def _csv_error(name, error, encoding):
     if isinstance(error, UnicodeError):
         try:
-            with _opened(name) as (file, _):
+            with opened(name) as (file, _):
                 file.read(1 << 20).decode("cp1252")
             other = "cp1252"
         except UnicodeError:

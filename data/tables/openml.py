@@ -8,7 +8,7 @@ import warnings
 import pandas as pd
 
 from data import InputError
-from data.tables.delimited import DAMAGED
+from data.tables.compressed import DAMAGED
 
 
 def pandas_type(values):

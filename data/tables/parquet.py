@@ -3,7 +3,7 @@
 import contextlib
 
 from data import InputError
-from data.tables.delimited import DAMAGED
+from data.tables.compressed import DAMAGED
 
 PARQUET = (".parquet", ".pq")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import InputError
 from data.progress import Progress
-from data.tables.delimited import COMPRESSED
+from data.tables.compressed import COMPRESSED
 from data.tables.openml import openml_table
 from data.tables.parquet import PARQUET
 
