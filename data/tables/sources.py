@@ -13,6 +13,19 @@ from data.tables.openml import openml_table
 from data.tables.parquet import PARQUET
 
 
+def find_parts(settings):
+    """The files of every part of a table: dict of "data", "validation", "test" -> list of str.
+
+    Raises:
+        InputError: see `find_files`.
+    """
+    return {
+        "data": find_files(settings["data"], "--data"),
+        "validation": find_files(settings["validation_data"] or [], "--validation-data"),
+        "test": find_files(settings["test_data"] or [], "--test-data"),
+    }
+
+
 def find_files(sources, option="--data"):
     """Names on the command line -> the files they stand for, in order.
 
