@@ -18,6 +18,7 @@ from data.tables import roles
 from data.tables.cache import read_table
 from data.tables.dataset import read_dataset
 from data.tables.dates import DATE_PARTS
+from data.tables.dialect import USUAL
 from data.tables.encoding import MISSING, UNSEEN, as_value, extend_vocabulary, fit_vocabulary
 from data.tables.formats import chunks
 from data.tables.openml import openml_table
@@ -26,7 +27,7 @@ from data.tables.values import to_dates
 
 OPTIONS = (
     "data", "validation_data", "test_data", "target", "categorical", "numeric", "dates", "drop",
-    "keep_na", "task", "split_by", "separator", "encoding", "seed",
+    "keep_na", "na_values", "task", "split_by", "separator", "encoding", "seed",
 )  # fmt: skip
 
 
@@ -69,8 +70,10 @@ def same(one, other):
     everything = np.arange(one.table.rows)
     for a, b in zip(one.encoding.vocabularies, other.encoding.vocabularies, strict=True):
         assert (a.column, a.type, a.values) == (b.column, b.type, b.values)
-    np.testing.assert_array_equal(one.rows.codes(everything), other.rows.codes(everything))
-    np.testing.assert_array_equal(one.rows.numbers(everything), other.rows.numbers(everything))
+    np.testing.assert_array_equal(one.encoded.codes(everything), other.encoded.codes(everything))
+    np.testing.assert_array_equal(
+        one.encoded.numbers(everything), other.encoded.numbers(everything)
+    )
     np.testing.assert_array_equal(one.target, other.target)
 
 
@@ -116,7 +119,7 @@ def test_a_file_longer_than_a_chunk_is_one_table(tmp_path, monkeypatch):
     frame = shops(500)
     whole = read(tmp_path, frame)
     monkeypatch.setattr("data.tables.formats.CHUNK_ROWS", 70)
-    monkeypatch.setattr(chunks, "__defaults__", (None, "utf-8", (), 70))
+    monkeypatch.setattr(chunks, "__defaults__", (USUAL, 70))
     name = tmp_path / "again.csv"
     frame.to_csv(name, index=False)
     (tmp_path / "other").mkdir()
@@ -258,16 +261,38 @@ def test_missing_looking_texts_are_categories_when_asked(tmp_path):
     )
     dataset = read(tmp_path, frame, keep_na=["country", "answer"])
     assert vocabulary(dataset, "country").values == ["DE", "NA"]
-    assert vocabulary(dataset, "country").rows[MISSING] > 0
+    assert vocabulary(dataset, "country").counts[MISSING] > 0
     assert vocabulary(dataset, "answer").values == ["None", "some"]
     assert vocabulary(dataset, "other").values == ["b"]
     # A saved vocabulary with such a text reads new rows the same way, without being asked.
     manifest = json.loads(json.dumps(describe(dataset, "t")))
     saved = {"country": saved_vocabulary(manifest, "country")}
     again = read(tmp_path, frame[["country", "y"]], saved)
-    assert vocabulary(again, "country").rows.tolist()[1:] == [
-        0, *vocabulary(dataset, "country").rows[2:]
+    assert vocabulary(again, "country").counts.tolist()[1:] == [
+        0, *vocabulary(dataset, "country").counts[2:]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_texts_that_stand_for_missing(tmp_path, form):
+    frame = shops().assign(
+        size=["S", "?", "L"] * 20,
+        stock=[2**53 + 1, -999, 7] * 20,
+        width=np.where(np.arange(60) % 6, np.arange(60) / 8, -999.0),
+        kept=["?", "a", "b"] * 20,
+    )
+    name = tmp_path / f"t.{form}"
+    frame.to_parquet(name) if form == "parquet" else frame.to_csv(name, index=False)
+    dataset = read(
+        tmp_path, [name], na_values=["?", "-999"], keep_na=["kept"],
+        categorical=["size", "stock", "kept"], numeric=["width"],
+    )  # fmt: skip
+    assert vocabulary(dataset, "size").values == ["L", "S"]
+    assert vocabulary(dataset, "stock").values == [7, 2**53 + 1]
+    assert vocabulary(dataset, "kept").values == ["?", "a", "b"]
+    width = dataset.table.values("width")[:]
+    np.testing.assert_array_equal(np.isnan(width), np.arange(60) % 6 == 0)
+    assert dataset.settings["na_values"] == ["?", "-999"]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +350,7 @@ def test_both_scripts_agree_about_numbers_in_csv_and_parquet(tmp_path):
     frame = shops()
     first = read(tmp_path, frame)
     saved = {v.column: v for v in first.encoding.vocabularies}
-    codes = first.rows.codes(np.arange(60))
+    codes = first.encoded.codes(np.arange(60))
     for version in (
         frame.astype({"shop": float}),
         frame.astype({"shop": str, "open": str}),
@@ -336,7 +361,7 @@ def test_both_scripts_agree_about_numbers_in_csv_and_parquet(tmp_path):
         for name in ("other.parquet", "other.csv"):
             other = read(tmp_path, [tmp_path / name], saved)
             order = [[v.column for v in other.encoding.vocabularies].index(c) for c in saved]
-            np.testing.assert_array_equal(other.rows.codes(np.arange(60))[:, order], codes)
+            np.testing.assert_array_equal(other.encoded.codes(np.arange(60))[:, order], codes)
 
 
 def test_values_beyond_the_sample_count_too(tmp_path, monkeypatch):
@@ -382,7 +407,7 @@ def test_dates_become_the_parts_that_vary(tmp_path):
     numbers = dict(zip([n.column for n in dataset.encoding.numerics], range(9), strict=False))
     elapsed = dataset.table.values("when_elapsed")
     assert elapsed[1] - elapsed[0] == 1 and np.isnan(elapsed[5]) and "when_elapsed" in numbers
-    rows = dataset.rows.codes(np.arange(60))
+    rows = dataset.encoded.codes(np.arange(60))
     weekday = vocabulary(dataset, "when_weekday")
     at = columns.index("when_weekday")
     assert weekday.values[rows[0, at] - 2] == 1  # the 27th of February 2024 was a Tuesday
@@ -490,6 +515,6 @@ def test_parts_of_new_rows_are_read_as_those_of_training(tmp_path):
     frame = shops().assign(d=pd.date_range("2024-01-01", periods=60))
     name = tmp_path / "t.csv"
     frame.to_csv(name, index=False)
-    table = read_table({"data": [str(name)]}, {"d": "date"}, tmp_path / "c", dialect={})
+    table = read_table({"data": [str(name)]}, {"d": "date"}, tmp_path / "c")
     assert list(table.dictionaries) == [f"d_{part}" for part in DATE_PARTS]
     assert roles.kind(table.dictionaries["d_month"]) == "int"

@@ -217,7 +217,7 @@ def test_wild_numbers_reach_the_network_finite(tmp_path, column):
     dataset = read(tmp_path, frame, numeric=["x"])
     (numeric,) = dataset.encoding.numerics
     assert np.isfinite([numeric.center, numeric.scale]).all() and numeric.scale > 0
-    numbers = dataset.rows.numbers(np.arange(40))[:, 0]
+    numbers = dataset.encoded.numbers(np.arange(40))[:, 0]
     np.testing.assert_array_equal(np.isnan(numbers), ~np.isfinite(column))
     assert np.abs(numbers[~np.isnan(numbers)]).max(initial=0) <= 1e6
     assert numeric.missing == (~np.isfinite(np.array(column)))[dataset.split["train"]].sum()
@@ -246,7 +246,7 @@ def test_statistics_are_those_of_training_rows(tmp_path):
     train = frame.loc[dataset.split["train"][:]]
     made = vocabulary(dataset, "c")
     expected = train.groupby("c")["y"].agg(["size", "mean"])
-    assert made.rows.tolist() == [train["c"].isna().sum(), 0, *expected["size"]]
+    assert made.counts.tolist() == [train["c"].isna().sum(), 0, *expected["size"]]
     np.testing.assert_allclose(made.mean_target[2:], expected["mean"])
     np.testing.assert_allclose(made.mean_target[0], train.loc[train["c"].isna(), "y"].mean())
     assert np.isnan(made.mean_target[1])

@@ -25,7 +25,7 @@ from data.sets.manifest import describe, saved_encoding, saved_vocabulary  # noq
 from data.sets.saving import write_vectors  # noqa: E402
 from data.tables.cache import read_table  # noqa: E402
 from data.tables.dataset import read_dataset  # noqa: E402
-from data.tables.delimited import csv_dialect  # noqa: E402
+from data.tables.dialect import dialect_of  # noqa: E402
 from data.tables.encoding import MISSING, RESERVED, UNSEEN, EncodedRows  # noqa: E402
 from data.tables.values import MISSING_TEXTS  # noqa: E402
 
@@ -33,7 +33,7 @@ TRIED = int(os.environ.get("WILD_TABLES", 400))
 outcomes = collections.Counter()
 OPTIONS = (
     "data", "validation_data", "test_data", "target", "categorical", "numeric", "dates", "drop",
-    "keep_na", "task", "split_by", "separator", "encoding", "seed",
+    "keep_na", "na_values", "task", "split_by", "separator", "encoding", "seed",
 )  # fmt: skip
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -167,11 +167,11 @@ def test_a_table_is_held_exactly_or_refused_in_one_sentence(table, parquet):
 
 def check_categories(dataset, cells, missing):
     """Every cell of a categorical column comes back from its code."""
-    codes = dataset.rows.codes(np.arange(dataset.table.rows))
+    codes = dataset.encoded.codes(np.arange(dataset.table.rows))
     train = set(dataset.split["train"][:].tolist())
     for j, vocabulary in enumerate(dataset.encoding.vocabularies):
         assert len(vocabulary.values) == len({(type(v), v) for v in vocabulary.values})
-        assert vocabulary.rows.sum() == len(train)
+        assert vocabulary.counts.sum() == len(train)
         if vocabulary.column not in cells:
             continue  # part of a date
         kept = vocabulary.column in dataset.settings["keep_na"]
@@ -198,7 +198,7 @@ def convert(text, kind):
 def check_numbers(dataset):
     """What the network is given is finite or marked as missing, and targets come back."""
     rows, target = np.concatenate(list(dataset.split.values())), dataset.encoding.target
-    numbers = dataset.rows.numbers(rows)
+    numbers = dataset.encoded.numbers(rows)
     assert not np.isinf(numbers).any()
     values = dataset.target[rows]
     encoded = target.encode(values)
@@ -219,7 +219,7 @@ def check_numbers(dataset):
 def check_saved(dataset, folder, name, options):
     """What is saved gives the same codes again: to the second script and to --predict."""
     everything = np.arange(dataset.table.rows)
-    codes, numbers = dataset.rows.codes(everything), dataset.rows.numbers(everything)
+    codes, numbers = dataset.encoded.codes(everything), dataset.encoded.numbers(everything)
     manifest = describe(dataset, "wild")
     arrays = {
         v.column: np.random.default_rng(0).normal(size=(v.cardinality, v.size)).astype("float32")
@@ -236,7 +236,7 @@ def check_saved(dataset, folder, name, options):
     ]
     saved = {column: saved_vocabulary(manifest, column) for column in manifest["columns"]}
     again = read_dataset(manifest["options"], folder / "cache", saved)
-    np.testing.assert_array_equal(again.rows.codes(everything), codes)
+    np.testing.assert_array_equal(again.encoded.codes(everything), codes)
     np.testing.assert_array_equal(again.target, dataset.target)
     for part, rows in dataset.split.items():
         np.testing.assert_array_equal(again.split[part], rows)
@@ -249,8 +249,7 @@ def check_saved(dataset, folder, name, options):
         {"data": [str(name)]},
         features,
         folder / "new",
-        dialect=csv_dialect(options["separator"]),
-        keep_na=dataset.settings["keep_na"],
+        dialect=dialect_of(dataset.settings),
     )
     rows = EncodedRows(table, encoding)
     np.testing.assert_array_equal(rows.codes(everything), codes)

@@ -137,7 +137,7 @@ def saved_settings(manifest, folder):
     settings, sources = manifest.get("options", {}), manifest.get("split", {}).get("sources")
     for name in ("data", "validation_data", "test_data"):
         _need(_are_texts(settings.get(name)), folder, name)
-    for name in ("categorical", "numeric", "dates", "drop", "keep_na"):
+    for name in ("categorical", "numeric", "dates", "drop", "keep_na", "na_values"):
         _need(settings.get(name) is None or _are_texts(settings[name]), folder, name)
     for name in ("target", "task", "split_by", "separator"):
         _need(isinstance(settings.get(name), str | None), folder, name)

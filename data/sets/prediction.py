@@ -15,9 +15,8 @@ from data.sets.manifest import saved_encoding, saved_settings
 from data.sets.raw_model import load_network
 from data.sets.reuse import last_saved
 from data.tables.cache import read_table
-from data.tables.dataset import kept_na
 from data.tables.dates import DATE_PARTS
-from data.tables.delimited import csv_dialect
+from data.tables.dialect import dialect_of
 from data.tables.encoding import EncodedRows
 from data.tables.formats import column_names
 from data.tables.sources import find_files, table_name
@@ -39,9 +38,11 @@ def predict_rows(options):
     print(f"the model of {folder}")
     encoding, (settings, _) = saved_encoding(manifest, folder), saved_settings(manifest, folder)
     files = find_files(options.predict, "--predict")
-    dialect = csv_dialect(options.separator, options.encoding)
+    # New rows may come in another file format; their values are read as those of training.
+    file = {"separator": options.separator, "encoding": options.encoding}
+    dialect = dialect_of(settings | file, {v.column: v for v in encoding.vocabularies})
     features = feature_roles(encoding, settings)
-    extra = [c for c in column_names(files[0], **dialect) if c not in features]
+    extra = [c for c in column_names(files[0], dialect) if c not in features]
     if extra:
         print(f"note: columns that are not needed: {one_line(', '.join(extra))[:200]}")
     output = options.output or folder / "predictions" / f"{table_name(files)}.csv"
@@ -52,8 +53,7 @@ def predict_rows(options):
     if output.is_dir():
         raise InputError(f"--output {output}: this is a folder; name the CSV file to write.")
     with tempfile.TemporaryDirectory(prefix=".", dir=output.parent) as work:
-        keep_na = kept_na(settings["keep_na"], {v.column: v for v in encoding.vocabularies})
-        table = read_table({"data": files}, features, Path(work), dialect=dialect, keep_na=keep_na)
+        table = read_table({"data": files}, features, Path(work), dialect=dialect)
         rows, target = EncodedRows(table, encoding), encoding.target
         start_tensorflow()
         network = load_network(model_file, encoding)

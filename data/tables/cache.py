@@ -8,7 +8,7 @@ scaling are fitted later, on training rows alone (`data.encoding`).
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from data import InputError
 from data.files import sync
 from data.progress import Progress
 from data.tables.dates import DATE_PARTS, check_date_names, date_columns
+from data.tables.dialect import USUAL
 from data.tables.disk import Column, DiskArray
 from data.tables.formats import chunks, declared_types
 from data.tables.sources import fingerprint
@@ -77,7 +78,7 @@ class Table:
         return rows - starts[part]
 
 
-def read_table(files, roles, folder, *, dialect, keep_na=(), label="reading"):
+def read_table(files, roles, folder, *, dialect=USUAL, label="reading"):
     """Read files into a `Table`, or take up what an earlier run has read of the same content.
 
     Args:
@@ -86,7 +87,7 @@ def read_table(files, roles, folder, *, dialect, keep_na=(), label="reading"):
             parts (`date_columns`).
         folder: where the cache is kept; it holds one table, found by the content of the files and
             these options. Deleting it costs reading again, nothing else.
-        dialect, keep_na: as for `chunks`.
+        dialect: `data.tables.dialect.Dialect`, how the files are written.
 
     Raises:
         InputError: see `chunks`; also when a file has no rows.
@@ -96,12 +97,12 @@ def read_table(files, roles, folder, *, dialect, keep_na=(), label="reading"):
         part: [entry.get("sha256") or entry for entry in entries]
         for part, entries in sources.items()
     }
-    asked = [CACHE_VERSION, pd.__version__, content, list(roles.items()), dialect, sorted(keep_na)]
+    asked = [CACHE_VERSION, pd.__version__, content, list(roles.items()), asdict(dialect)]
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
     if not _whole(folder / key):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / key).mkdir(parents=True)
-        _write(files, roles, folder / key, dialect, keep_na, label)
+        _write(files, roles, folder / key, dialect, label)
     return _open(folder / key)
 
 
@@ -114,7 +115,7 @@ def _whole(folder):
         return False
 
 
-def _write(files, roles, folder, dialect, keep_na, label):
+def _write(files, roles, folder, dialect, label):
     categorical, numeric = [], []
     for column, role in roles.items():
         if role == "date":
@@ -129,7 +130,7 @@ def _write(files, roles, folder, dialect, keep_na, label):
     with open(folder / "codes", "wb") as codes_file, open(folder / "numbers", "wb") as numbers_file:
         for part in PARTS:
             for name in files.get(part) or []:
-                for columns, share in chunks(name, roles, keep_na=keep_na, **dialect):
+                for columns, share in chunks(name, roles, dialect):
                     for column, role in roles.items():
                         if role == "date":
                             columns |= date_columns(column, columns.pop(column))

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from data import InputError
 from data.tables import roles
 from data.tables.cache import read_table
 from data.tables.dates import DATE_PARTS
-from data.tables.delimited import csv_dialect
+from data.tables.dialect import dialect_of
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import (
     SAMPLED_ROWS,
@@ -27,7 +27,6 @@ from data.tables.sources import default_target, find_parts, fingerprint
 from data.tables.split import split_rows
 from data.tables.statistics import count_rows
 from data.tables.target import keep_trained_classes, read_target, target_storage
-from data.tables.values import MISSING_TEXTS
 
 FEATURE_ROLES = ("categorical", "numeric", "date")
 # Of the column that orders the rows, by what it holds.
@@ -92,12 +91,11 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     # The first rows tell what each column is; then all rows go into files of our own.
     files = find_parts(settings)
     settings = settings | {"target": _target_of(settings, files)}
-    dialect = csv_dialect(settings["separator"], settings["encoding"])
-    keep_na = kept_na(settings["keep_na"], vocabularies)
-    sample = _sample(files["data"], keep_na, dialect)
+    dialect = dialect_of(settings, vocabularies)
+    sample = _sample(files["data"], dialect)
     assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
     storage = _storage(sample, assigned, settings)
-    table = read_table(files, storage, folder, dialect=dialect, keep_na=keep_na)
+    table = read_table(files, storage, folder, dialect=dialect)
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
@@ -122,7 +120,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     _describe_categories(encoded, statistics, target.task)
     return Dataset(
         encoding, encoded, split, target.values, prior,
-        settings=settings | _settled(assigned) | {"keep_na": keep_na, "task": target.task},
+        settings=settings | _settled(assigned, dialect, target.task),
         sources={part: fingerprint(names) for part, names in files.items()},
         roles=assigned,
         notes=notes,
@@ -138,24 +136,11 @@ def _target_of(settings, files):
     return target
 
 
-def kept_na(asked, vocabularies):
-    """Columns in which texts such as "NA" are categories: those asked for, and those whose saved
-    vocabulary holds such a text.
-
-    Args:
-        asked: list of str or None.
-        vocabularies: dict of column -> `data.tables.encoding.Vocabulary`.
-    """
-    missing = set(MISSING_TEXTS)
-    held = [c for c, v in vocabularies.items() if v.type == "str" and missing & set(v.values)]
-    return sorted({*(asked or []), *held})
-
-
-def _sample(files, keep_na, dialect):
+def _sample(files, dialect):
     """The first rows of the table: dict of column -> `data.tables.roles.Values`."""
     for name in files:
         declared = declared_types(name)
-        columns = first_rows(name, keep_na=keep_na, **dialect)
+        columns = first_rows(name, dialect)
         if any(len(values) for values in columns.values()):
             return {
                 column: roles.Values(
@@ -163,7 +148,7 @@ def _sample(files, keep_na, dialect):
                     columns[column].codes if column in columns else np.empty(0, "int8"),
                     declared.get(column),
                 )
-                for column in column_names(name, **dialect)
+                for column in column_names(name, dialect)
             }
     raise InputError(f"{files[0]}: there are no rows below the header.")
 
@@ -199,14 +184,16 @@ def _storage(sample, assigned, settings):
     return storage
 
 
-def _settled(assigned):
-    """The options that give these roles again, whatever rows come first: dict."""
+def _settled(assigned, dialect, task):
+    """The options that read the table in this way again, whatever rows come first: dict."""
     option_of = {"categorical": "categorical", "numeric": "numeric", "date": "dates"}
     columns = {
         option: [column for column, role in assigned.items() if role.role == name]
         for name, option in option_of.items()
     }
-    return columns | {"drop": []}
+    notations = {column: asdict(notation) for column, notation in dialect.notations.items()}
+    reading = {"keep_na": list(dialect.keep_na), "notations": notations}
+    return columns | reading | {"drop": [], "task": task}
 
 
 def _notes_on_columns(assigned):

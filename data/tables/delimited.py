@@ -11,35 +11,11 @@ import pandas as pd
 
 from data import InputError
 from data.tables.compressed import DAMAGED, opened
-from data.tables.values import MISSING_TEXTS, text_type, to_numbers
+from data.tables.values import text_type, to_numbers
 
 HEAD_BYTES = 1 << 18
 # The likely separators, and those that are tried when none of these makes two columns.
 SEPARATORS = (",;\t|", "^~\x01\x1f: ")
-
-
-def csv_dialect(separator=None, encoding="utf-8"):
-    """How CSV files are written: the keywords of `column_names`, `sample` and `chunks`.
-
-    Args:
-        separator: one character, "tab", or None to find it in the first lines of each file.
-        encoding: a name that Python knows; a byte order mark is skipped.
-
-    Raises:
-        InputError: there is no such separator or encoding.
-    """
-    if separator is not None:
-        separator = {"\\t": "\t", "tab": "\t"}.get(separator, separator)
-        if len(separator) != 1 or separator in '"\r\n\0':
-            raise InputError("--separator: give one character, or 'tab'.")
-    try:
-        "".encode(encoding)
-        codecs.getincrementaldecoder(encoding)
-    except (LookupError, ValueError):
-        raise InputError(
-            f"--encoding {encoding}: there is no such encoding; try utf-8, cp1252 or latin-1."
-        ) from None
-    return {"separator": separator, "encoding": encoding}
 
 
 def _head(name, encoding, size):
@@ -69,12 +45,12 @@ def _codec(encoding):
     return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
-def csv_header(name, separator, encoding):
+def csv_header(name, dialect):
     """(column names, separator) of a CSV file, whose first rows are checked against the names."""
     size = HEAD_BYTES
     while True:
-        text, whole = _head(name, encoding, size)
-        separator = separator or _separator(text, whole)
+        text, whole = _head(name, dialect.encoding, size)
+        separator = dialect.separator or _separator(text, whole)
         rows = _first_rows(text, separator, 30, whole)
         if rows or whole:
             break
@@ -117,12 +93,11 @@ def _first_rows(text, separator, count, whole):
     return rows if whole and len(rows) <= count else rows[:-1]
 
 
-def csv_chunks(name, roles, separator, encoding, keep_na, rows):
-    names, separator = csv_header(name, separator, encoding)
+def csv_chunks(name, roles, dialect, rows):
+    names, separator = csv_header(name, dialect)
     # Not "category", which would make 1234 of the postcode 01234.
     text = text_type()
     dtypes = {c: "float64" if roles.get(c) == "numeric" else text for c in names}
-    missing = {c: [""] if c in keep_na else ["", *MISSING_TEXTS] for c in names}
     size = os.stat(name).st_size
     with contextlib.ExitStack() as stack:
         try:
@@ -131,12 +106,12 @@ def csv_chunks(name, roles, separator, encoding, keep_na, rows):
                 pd.read_csv(
                     file,
                     sep=separator,
-                    encoding=_codec(encoding),
+                    encoding=_codec(dialect.encoding),
                     header=0,
                     names=names,
                     index_col=False,
                     dtype=dtypes,
-                    na_values=missing,
+                    na_values={c: dialect.missing_texts(c) for c in names},
                     keep_default_na=False,
                     skip_blank_lines=len(names) > 1,
                     low_memory=False,
@@ -152,13 +127,13 @@ def csv_chunks(name, roles, separator, encoding, keep_na, rows):
                 # Text among the numbers: read again, as text, to tell in which row.
                 texts = dict.fromkeys(roles, "categorical")
                 first = 0
-                for frame, _ in csv_chunks(name, texts, separator, encoding, keep_na, rows):
+                for frame, _ in csv_chunks(name, texts, dialect, rows):
                     for column, role in roles.items():
                         if role == "numeric":
                             where = f"{name}: the numeric column '{column}'"
                             to_numbers(frame[column].astype(object), where, first)
                     first += len(frame)
-            raise _csv_error(name, error, encoding) from None
+            raise _csv_error(name, error, dialect.encoding) from None
 
 
 def _next(reader, rows):

@@ -12,16 +12,17 @@ import pandas as pd
 
 from data import InputError
 from data.tables.delimited import csv_chunks, csv_header
+from data.tables.dialect import USUAL
 from data.tables.openml import openml_chunks, openml_table, pandas_type
 from data.tables.parquet import arrow_type, is_parquet, open_parquet, parquet_chunks
-from data.tables.values import to_categories, to_dates, to_numbers
+from data.tables.values import to_categories, to_dates, to_numbers, without_texts
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
 CHUNK_ROWS, CHUNK_VALUES = 500_000, 10_000_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
 
 
-def column_names(name, separator=None, encoding="utf-8"):
+def column_names(name, dialect=USUAL):
     """The column names of one file, in its order.
 
     Raises:
@@ -33,7 +34,7 @@ def column_names(name, separator=None, encoding="utf-8"):
         with open_parquet(name) as file:
             names = list(file.schema_arrow.names)
     else:
-        names = csv_header(name, separator, encoding)[0]
+        names = csv_header(name, dialect)[0]
     seen = set()
     for column in names:
         if column in seen:
@@ -58,11 +59,8 @@ def declared_types(name):
     return {}
 
 
-def first_rows(name, separator=None, encoding="utf-8", keep_na=(), rows=SAMPLE_ROWS):
+def first_rows(name, dialect=USUAL, rows=SAMPLE_ROWS):
     """The first rows of a file, all columns as categories.
-
-    Args:
-        keep_na: columns in which texts such as "NA" are categories and only empty is missing.
 
     Returns:
         dict of column -> pandas.Categorical whose categories are text as it stands in the file.
@@ -71,22 +69,22 @@ def first_rows(name, separator=None, encoding="utf-8", keep_na=(), rows=SAMPLE_R
     Raises:
         InputError: the file is no table, or names a column twice.
     """
-    names = column_names(name, separator, encoding)
+    names = column_names(name, dialect)
     types = declared_types(name)
     names = [column for column in names if types.get(column) != "compound"]
     roles = dict.fromkeys(names, "categorical")
     rows = min(rows, max(SAMPLE_VALUES // max(len(names), 1), 1000))
-    for columns, _ in chunks(name, roles, separator, encoding, keep_na, rows):
+    for columns, _ in chunks(name, roles, dialect, rows):
         return columns
     return {column: pd.Categorical([]) for column in names}
 
 
-def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK_ROWS):
+def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
     """Read a file a part at a time.
 
     Args:
         roles: dict of column -> "categorical", "numeric" or "date"; other columns are skipped.
-        rows: rows at a time, at most.
+        dialect: `data.tables.dialect.Dialect`; rows: rows at a time, at most.
 
     Yields:
         (dict of column -> values, share): categorical values as pandas.Categorical whose
@@ -97,7 +95,7 @@ def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK
         InputError: text in a numeric column (the first such row and value are named), an absent
             column, a damaged file.
     """
-    present = column_names(name, separator, encoding)
+    present = column_names(name, dialect)
     for column in roles:
         if column not in present:
             raise InputError(f"{name}: the column '{column}' is missing; add it.")
@@ -107,18 +105,19 @@ def chunks(name, roles, separator=None, encoding="utf-8", keep_na=(), rows=CHUNK
     elif is_parquet(name):
         parts = parquet_chunks(name, list(roles), rows)
     else:
-        parts = csv_chunks(name, roles, separator, encoding, keep_na, rows)
+        parts = csv_chunks(name, roles, dialect, rows)
     first, day_first = 0, {}
     for frame, share in _ahead(parts):
         columns = {}
         for column, role in roles.items():
+            values = without_texts(frame[column], dialect.na_values_of(column))
             where = f"{name}: the {role} column '{column}'"
             if role == "numeric":
-                columns[column] = to_numbers(frame[column], where, first)
+                columns[column] = to_numbers(values, where, first)
             elif role == "date":
-                columns[column] = to_dates(frame[column], where, first, day_first)
+                columns[column] = to_dates(values, where, first, day_first)
             else:
-                columns[column] = to_categories(frame[column], name, column)
+                columns[column] = to_categories(values, name, column)
         first += len(frame)
         yield columns, share
     release_memory()

@@ -35,6 +35,11 @@ TABLE_OPTIONS = {
         "help": "columns in which texts such as NA and None are categories and only empty is "
         "missing"
     },
+    "na_values": {
+        "nargs": "+",
+        "metavar": "TEXT",
+        "help": "texts that stand for a missing value, such as ? or -, beside the usual ones",
+    },
     "task": {
         "choices": ("auto", "regression", "binary", "multiclass"),
         "default": "auto",

@@ -24,6 +24,18 @@ def text_type():
     return pd.ArrowDtype(pyarrow.string())
 
 
+def without_texts(values, texts):
+    """One column, in which some texts, or the numbers that they spell, are missing values."""
+    if not texts:
+        return values
+    numbers = pd.to_numeric(pd.Series(texts), errors="coerce").dropna().tolist()
+    if pd.api.types.is_float_dtype(values.dtype):
+        return values.mask(values.isin(numbers))
+    if pd.api.types.is_integer_dtype(values.dtype):
+        values = values.astype(object)  # a missing value would make floats of them
+    return values.mask(values.isin([*texts, *numbers] if values.dtype == object else texts))
+
+
 def to_numbers(values, where="the column", first_row=0):
     """One column as float64 [rows], missing as NaN.
 
