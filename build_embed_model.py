@@ -128,7 +128,7 @@ def main():
             write_vectors(folder, manifest, vectors)
             write_results(folder, dataset, history, metrics, predicted, manifest)
             raw.raw_model(model, dataset.encoding).save(folder / "model.keras")
-            show_note(draw_curves(folder / "curves", {"final model": history}))
+            show_note(draw_curves(folder, history, "Final model"))
             if compared is not None:
                 compared.to_csv(folder / "comparison.csv", index=False)
             seal(folder, manifest)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from data.reports.neighbours import (  # noqa: E402
     inverse,
     nearest,
+    nearest_known,
     neighbour_lines,
     write_neighbours,
     write_projector,
@@ -77,7 +78,8 @@ def test_the_table_of_neighbours(tmp_path):
     write_neighbours(tmp_path, manifest, arrays)
     frame = pd.read_csv(tmp_path / "neighbours" / "city%2Ftown.csv", keep_default_na=False)
     assert frame["category"].tolist() == words
-    assert frame.columns[1:3].tolist() == ["nearest_1", "similarity_1"] and frame.shape == (7, 11)
+    assert frame.columns[1:4].tolist() == ["nearest_1", "similarity_1", "rows_1"]
+    assert frame.shape == (7, 16) and frame.loc[0, "rows_1"] == 101
     assert frame.loc[0, ["nearest_1", "nearest_2"]].tolist() == ["a,b", 'q"']
     assert frame.loc[0, "similarity_1"] == pytest.approx(np.cos(np.pi / 6), abs=1e-4)
     assert (tmp_path / "neighbours" / "one.csv").read_text() == "category\n5\n"
@@ -109,8 +111,17 @@ def test_the_lines_tell_of_the_columns_that_say_most_about_the_target():
     assert [line.split(":")[0] for line in lines] == ["strong"] * 3 + ["weak"] * 3
     told = {line.split()[1]: line.split(" is near ")[1].split(", ") for line in lines[:3]}
     for word, near in told.items():  # on a circle the next ones are the nearest
-        assert len(near) == 3
+        assert len(near) == 3 and all(0.6 < float(other.split()[1]) < 1 for other in near)
+        near = [other.split()[0] for other in near]
         assert all(abs(int(other[1:]) - int(word[1:])) <= 3 for other in near)
+
+
+def test_neighbours_are_categories_known_well():
+    vectors = np.array([[1, 0], [0.999, 0.01], [0.9, 0.3], [0, 1]], "float32")
+    column = {"rows": [0, 0, 500, 2, 500, 500]}
+    indices, similarities = nearest_known(column, vectors, np.arange(2, 6), 2)
+    assert indices.tolist() == [[2, 3], [0, 2], [0, 3], [2, 0]]  # 1 is nobody's neighbour
+    np.testing.assert_allclose(similarities[0], [0.9 / np.hypot(0.9, 0.3), 0], atol=1e-6)
 
 
 def test_lines_for_many_classes_and_wild_categories_stay_on_one_line():

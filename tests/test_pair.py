@@ -128,14 +128,24 @@ def test_every_file_is_listed_with_its_sha256(task):
 def test_what_the_sets_hold(task):
     columns = manifest(task.output)["columns"]
     expected = {"embeddings.npz", "embeddings.json", "history.csv", "metrics.json"}
-    expected |= {"test_predictions.csv", "report.html", "curves.png", "curves.svg"}
+    expected |= {
+        "test_predictions.csv",
+        "report.html",
+        "pictures/curves.png",
+        "pictures/curves.svg",
+    }
     expected |= {f"vectors/{name}.csv" for name in columns}
     expected |= {f"neighbours/{name}.csv" for name in columns}
     for part in ("vectors", "metadata"):
         expected |= {f"projector/{name}_{part}.tsv" for name in columns}
     assert expected <= set(tree(task.before))
     expected = {"model.keras", "embeddings.npz", "embeddings.json", "history.csv"}
-    expected |= {"metrics.json", "test_predictions.csv", "curves.png", "curves.svg"}
+    expected |= {
+        "metrics.json",
+        "test_predictions.csv",
+        "pictures/curves.png",
+        "pictures/curves.svg",
+    }
     assert expected | {f"vectors/{name}.csv" for name in columns} <= set(tree(task.model))
 
 

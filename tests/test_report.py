@@ -556,7 +556,7 @@ def test_a_training_that_failed_still_has_a_report(browser, tmp_path):
     failed.to_csv(tmp_path / "history.csv", index=False)
     browser.open(write_report(tmp_path, manifest))
     assert browser.complaints() == []
-    assert browser.run("document.querySelectorAll('.chart').length") == 1  # the other model's
+    assert browser.run("document.querySelectorAll('#trust .chart').length") == 1  # the other's
 
 
 def test_the_same_set_gives_the_same_page(tmp_path):

@@ -1,5 +1,6 @@
 """Is it worth it? Other models without and with the vectors, our network without and with them."""
 
+import itertools
 import time
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 from data.progress import show_note
 from data.tables.encoding import UNSEEN
 from data.training.scoring import featureless, score
+
+LEARNED_FROM, JUDGED_ON = 30_000, 10_000  # rows, by the other models
 
 
 def compare(dataset, saved, our_network, seed):
@@ -26,48 +29,69 @@ def compare(dataset, saved, our_network, seed):
         DataFrame, a line for each model: model, input, rows, metrics (the mean over up to three
         seeds for our network), spread (the first metric's standard deviation over them), seconds.
     """
-    target, random = dataset.encoding.target, np.random.default_rng(seed)
-    train, test = (
-        rows[np.sort(random.choice(len(rows), most, replace=False, shuffle=False))]
-        if len(rows) > most
-        else rows[:]
-        for rows, most in ((dataset.split["train"], 30_000), (dataset.split["test"], 10_000))
-    )
+    random = np.random.default_rng(seed)
+    train = drawn_rows(dataset.split["train"], LEARNED_FROM, random)
+    test = drawn_rows(dataset.split["test"], JUDGED_ON, random)
     if len(train) < len(dataset.split["train"]):
         show_note(f"the other models learn from {len(train):,} rows drawn at random.")
     if len(test) < len(dataset.split["test"]):
         show_note(f"all models are compared on {len(test):,} test rows drawn at random.")
-    actual, lines = dataset.target[test], []
+    nothing = (("baseline", "nothing"), [featureless(dataset, len(test))], 0.0, len(train))
+    lines = []
+    for names, runs, took, rows in itertools.chain(
+        [nothing],
+        _other_runs(dataset, saved, train, test, seed),
+        _our_runs(dataset, our_network, test, seed),
+    ):
+        lines.append(_line(dataset, test, names, runs, took, rows))
+        print(f"{', '.join(names)}: {took:.1f} s", flush=True)
+    return pd.DataFrame(lines)
 
-    def line(model, features, runs, took, rows):
-        """The mean over runs with other seeds, and the spread of the first metric."""
-        scores = pd.DataFrame([score(target, actual, predicted) for predicted in runs])
-        spread = scores.iloc[:, 0].std() if len(runs) > 1 else None
-        lines.append(
-            {"model": model, "input": features, "rows": rows, **scores.mean()}
-            | {"spread": spread, "seconds": round(took, 2)}
-        )
-        print(f"{model}, {features}: {took:.1f} s", flush=True)
 
-    line("baseline", "nothing", [featureless(dataset, len(test))], 0.0, len(train))
+def drawn_rows(rows, most, random):
+    """At most so many of the rows, ascending, drawn at random without replacement: int64 [n]."""
+    if len(rows) <= most:
+        return rows[:]
+    return rows[np.sort(random.choice(len(rows), most, replace=False, shuffle=False))]
+
+
+def _line(dataset, test, names, runs, took, rows):
+    """The mean over runs with other seeds, and the spread of the first metric."""
+    target, actual = dataset.encoding.target, dataset.target[test]
+    scores = pd.DataFrame([score(target, actual, predicted) for predicted in runs])
+    spread = scores.iloc[:, 0].std() if len(runs) > 1 else None
+    line = {"model": names[0], "input": names[1], "rows": rows, **scores.mean()}
+    return line | {"spread": spread, "seconds": round(took, 2)}
+
+
+def _other_runs(dataset, saved, train, test, seed):
+    """scikit-learn's models in turn: ((model, input), [predictions], seconds, training rows)."""
+    target = dataset.encoding.target
     for features in ("one-hot", "codes", "embeddings"):
         inputs = [plain_features(dataset, rows, features, saved) for rows in (train, test)]
         for name, model in other_models(target.task, features, seed).items():
             started = time.monotonic()
             model.fit(inputs[0], target.encode(dataset.target[train]))
-            if target.task == "regression":
-                predicted = target.decode(model.predict(inputs[1]))
-            else:
-                predicted = model.predict_proba(inputs[1])
-            line(name, features, [predicted], time.monotonic() - started, len(train))
+            predicted = plain_predictions(model, inputs[1], target)
+            yield (name, features), [predicted], time.monotonic() - started, len(train)
+
+
+def _our_runs(dataset, our_network, test, seed):
+    """Our network from scratch, frozen and fine-tuned, as `_other_runs`."""
     position = np.searchsorted(dataset.split["test"], test)
     for vectors in ("scratch", "frozen", "fine-tuned"):
         started, runs = time.monotonic(), []
         while len(runs) < 3 and time.monotonic() - started < 30:
             runs.append(our_network(vectors, seed + len(runs))[position])
         took = (time.monotonic() - started) / len(runs)
-        line("our network", vectors, runs, took, len(dataset.split["train"]))
-    return pd.DataFrame(lines)
+        yield ("our network", vectors), runs, took, len(dataset.split["train"])
+
+
+def plain_predictions(model, features, target):
+    """What a fitted model of scikit-learn predicts, in the target's units or as probabilities."""
+    if target.task == "regression":
+        return target.decode(model.predict(features))
+    return model.predict_proba(features)
 
 
 def other_models(task, features, seed):

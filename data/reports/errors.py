@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.reports.pictures import category_text
+from data.reports.categories import category_text
 
 FEW_TEST_ROWS = 10  # the mean error of fewer rows is mostly chance
 ERRORS_KEPT = 1_000  # categories of a column in errors.csv
@@ -47,10 +47,7 @@ def write_errors(folder, manifest, blocks):
         measure = table.columns[1]
         table = table.sort_values(["few", measure], ascending=[True, False], kind="stable")
         table = table.drop(columns="few").head(ERRORS_KEPT)
-        texts = [
-            "(unseen)" if row == 1 else category_text(column, row) or "(missing)"
-            for row in table.index
-        ]
+        texts = [category_text(column, row) or "(missing)" for row in table.index]
         table.insert(0, "category", texts)
         table.insert(0, "column", name)
         tables.append(table.rename_axis("embedding_row").reset_index())

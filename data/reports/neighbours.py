@@ -5,6 +5,7 @@ embeddings (Mikolov et al. 2013, "Efficient Estimation of Word Representations i
 section 4).
 """
 
+import csv
 import math
 import re
 from pathlib import Path
@@ -12,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from data.progress import Progress
+from data.reports.categories import known_well
 from data.sets.names import file_names
-from data.sets.saving import csv_field
+from data.tables.encoding import RESERVED
 
 # Time grows with the square of the categories: 20,000 of size 50 take seconds and 200 MB. A column
 # with more shows its most frequent ones, whose vectors have had rows enough to learn from.
 MOST_CATEGORIES = 20_000
-RESERVED = 2  # embedding rows that are no category: 0 missing, 1 unseen
 
 
 def nearest(vectors, k):
@@ -64,12 +65,47 @@ def inverse(vectors, points, k=1):
     return indices, distances
 
 
-def write_neighbours(folder, manifest, arrays, k=5):
-    """Write neighbours/<column>.csv: category, nearest_1, similarity_1, ... of every column.
+def nearest_known(column, vectors, chosen, k):
+    """The k nearest of the chosen categories to each of them, among those known well enough.
 
-    One line per category in the vocabulary's order, with fewer than k neighbours where the column
-    has fewer. Of more than 20,000 categories only the 20,000 with the most training rows are
-    there, as categories and as neighbours.
+    A category that few rows have taught lies somewhere by chance, and would be everybody's
+    neighbour.
+
+    Args:
+        column: entry of `manifest["columns"]`; chosen: int [n], embedding rows.
+        vectors: float [n, size], those of the chosen ones.
+
+    Returns:
+        indices int64 [n, m] into `chosen` and similarities float64 [n, m], nearest first; m is k,
+        or less where fewer are known.
+    """
+    known = np.flatnonzero(known_well(column)[chosen])
+    if len(known) == len(chosen):
+        return nearest(vectors, k)
+    if len(known) < 2:
+        return np.empty((len(chosen), 0), "int64"), np.empty((len(chosen), 0))
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import normalize
+
+    units = normalize(np.column_stack([vectors, ~np.any(vectors, axis=1)]).astype("float64"))
+    k = min(k, len(known) - 1)
+    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(units[known])
+    distances, indices = search.kneighbors(units)
+    indices = known[indices]
+    itself = indices == np.arange(len(chosen))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # one that is not known well: the furthest goes
+    kept = (len(chosen), k)
+    return indices[~itself].reshape(kept), 1 - distances[~itself].reshape(kept) ** 2 / 2
+
+
+def write_neighbours(folder, manifest, arrays, k=5):
+    """Write neighbours/<column>.csv of every column.
+
+    Its columns are category, nearest_1, similarity_1, rows_1, nearest_2 and so on. There is a line
+    per category in the vocabulary's order, with fewer than k neighbours where the column has
+    fewer; neighbours are those known well enough (`categories.known_well`), with their training
+    rows. Of more than 20,000 categories only the 20,000 with the most training rows are there, as
+    categories and as neighbours.
     """
     (Path(folder) / "neighbours").mkdir(exist_ok=True)
     stems = file_names(manifest["columns"])
@@ -77,22 +113,28 @@ def write_neighbours(folder, manifest, arrays, k=5):
     for done, (name, column) in enumerate(manifest["columns"].items()):
         progress(done)
         shown = _frequent(column, MOST_CATEGORIES)
-        indices, similarities = nearest(arrays[name][shown], k)
-        fields = [csv_field(column["vocabulary"][row - RESERVED]) for row in shown]
-        header = [f"nearest_{i},similarity_{i}" for i in range(1, indices.shape[1] + 1)]
+        indices, similarities = nearest_known(column, arrays[name][shown], shown, k)
+        texts = [str(column["vocabulary"][row - RESERVED]) for row in shown]
+        rows = np.asarray(column["rows"])[shown].tolist()
+        header = ["category"]
+        for i in range(1, indices.shape[1] + 1):
+            header += [f"nearest_{i}", f"similarity_{i}", f"rows_{i}"]
         path = Path(folder) / "neighbours" / f"{stems[name]}.csv"
         with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(",".join(["category", *header]) + "\n")
-            for field, row, values in zip(
-                fields, indices.tolist(), similarities.tolist(), strict=True
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            for text, near, values in zip(
+                texts, indices.tolist(), similarities.tolist(), strict=True
             ):
-                near = (f"{fields[i]},{value:.4f}" for i, value in zip(row, values, strict=True))
-                file.write(",".join([field, *near]) + "\n")
+                fields = [text]
+                for i, value in zip(near, values, strict=True):
+                    fields += [texts[i], f"{value:.4f}", rows[i]]
+                writer.writerow(fields)
     progress.done()
 
 
 def neighbour_lines(manifest, arrays, columns=3, lines=3):
-    """Return lines such as "country: Spain is near Mexico, Argentina, Colombia".
+    """Return lines such as "country: Spain is near Mexico 0.93, Argentina 0.91, Chile 0.88".
 
     Of the columns with at least eight text categories those whose neighbours say most about the
     target: by how much the variance of the target between categories shrinks when the mean target
@@ -112,17 +154,23 @@ def neighbour_lines(manifest, arrays, columns=3, lines=3):
         if column["type"] != "str" or len(column["vocabulary"]) < 8:
             continue
         shown = _frequent(column, 1000)
-        indices, similarities = nearest(arrays[name][shown], 3)
+        indices, similarities = nearest_known(column, arrays[name][shown], shown, 3)
+        if not indices.shape[1]:
+            continue
         rows = np.asarray(column["rows"], "float64")[shown]
         score = similarities.mean()
         if column.get("mean_target") is not None:
             score = _explained(np.asarray(column["mean_target"], "float64")[shown], rows, indices)
         if score <= 0:
             continue
-        frequent = np.argsort(-rows, kind="stable")[:10]
+        known = known_well(column)[shown]
+        frequent = np.argsort(np.where(known, -rows, 1.0), kind="stable")[: min(10, known.sum())]
         clearest = frequent[np.argsort(-similarities[frequent].mean(axis=1), kind="stable")]
         words = [_printable(column["vocabulary"][row - RESERVED]) for row in shown]
-        near = [", ".join(words[j] for j in row) for row in indices]
+        near = [
+            ", ".join(f"{words[j]} {value:.2f}" for j, value in zip(row, values, strict=True))
+            for row, values in zip(indices, similarities, strict=True)
+        ]
         told.append(
             (score, [f"{_printable(name)}: {words[i]} is near {near[i]}" for i in clearest[:lines]])
         )

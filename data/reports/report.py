@@ -1,44 +1,52 @@
-"""report.html: one file that shows what was trained on what, how well, and where categories lie.
+"""report.html: is it good and why, which columns matter, which categories are alike, what next.
 
-The page opens by double click, loads nothing from anywhere and can be sent as it is. It is
-page.html with the numbers of a set put in as JSON. Whatever comes from a table is
-escaped as JSON here and set as text there, never as markup; the page's content security policy
-allows its own script and style by their hashes, and no network.
+Here the numbers of the page are collected from the files of a set; `data.reports.page` puts the
+page together.
 """
 
-import base64
-import hashlib
-import html
 import json
-import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from data.reports.categories import category_text, colour_scale, most_frequent, sureness
+from data.reports.charts import curve_chart
 from data.reports.errors import FEW_TEST_ROWS
-from data.reports.pictures import (
-    PLACED,
-    category_text,
-    colour_scale,
-    map_coordinates,
-    most_frequent,
-    wide_range,
-)
+from data.reports.maps import PLACED, how_many, page_layouts, warning_of
+from data.reports.neighbours import nearest_known
+from data.reports.page import put_together
+from data.reports.projection import map_coordinates
+from data.tables.encoding import MISSING
 
-TEMPLATE = Path(__file__).with_name("page.html")
 LARGEST = 4_500_000  # bytes of the page
 SEARCHABLE = 5_000  # categories of a column in the page, most frequent first
 SEARCHABLE_IN_ALL = 40_000
 NEIGHBOURS = 8
 NAME_LENGTH = 400  # characters of a category
-ERRORS_SHOWN = 15  # of those, in the page
+ERRORS_SHOWN = 10  # of those, in the page
+FILES = {
+    "embed_model/model.keras": "the final model, complete: it takes raw rows",
+    "embeddings.npz": "the vectors as arrays",
+    "vectors": "the vectors as tables, a CSV for each column",
+    "pictures": "the pictures of this page, as PNG and SVG",
+    "neighbours": "the nearest categories of each",
+    "test_predictions.csv": "the first script's predictions of the test rows",
+    "embed_model/test_predictions.csv": "the final model's predictions of the test rows",
+    "importance.csv": "how much each column matters to the first script's model",
+    "embed_model/importance.csv": "how much each column matters to the final model",
+    "errors.csv": "the first script's errors by category",
+    "embed_model/errors.csv": "the final model's errors by category",
+    "metrics.json": "the first script's metrics",
+    "embed_model/metrics.json": "the final model's metrics",
+}
 
 
 def write_report(folder, manifest):
     """Write report.html into `folder` from the files that are there.
 
-    Read are embeddings.npz, history.csv, metrics.json and errors.csv, and the same in
+    Read are embeddings.npz, history.csv, metrics.json, errors.csv and report.json, and the same in
     embed_model/ with comparison.csv and embeddings.json; each but the arrays may be missing.
     A folder with embed_model/ alone, whose vectors came from another table, is shown likewise.
 
@@ -48,7 +56,7 @@ def write_report(folder, manifest):
 
     Returns the path. Raises OSError and ValueError when the files are not those of a set.
     """
-    folder = Path(folder)
+    folder, scale = Path(folder), colour_scale(manifest["columns"].values())
     models = [
         _model(path, name)
         for path, name in ((folder, "Embeddings"), (folder / "embed_model", "Final model"))
@@ -59,6 +67,9 @@ def write_report(folder, manifest):
         "target": manifest["target"],
         "numeric": list(manifest.get("numeric", {})),
         "models": models,
+        "scale": None if scale is None else asdict(scale),
+        "files": _files(folder),
+        "commands": [],
         "comparison": _csv(folder / "embed_model" / "comparison.csv"),
         "details": _details(folder, manifest),
     }
@@ -73,7 +84,7 @@ def write_report(folder, manifest):
     while True:
         page["columns"] = _columns(arrays, manifest, searchable)
         page["errors"] = _errors(folder, manifest, searchable)
-        text = _fill(page)
+        text = put_together(page)
         if len(text) <= LARGEST or searchable <= 10:
             break
         searchable //= 2
@@ -83,70 +94,56 @@ def write_report(folder, manifest):
     return path
 
 
-def _fill(page):
-    """The template with the page's numbers: bytes."""
-    template = TEMPLATE.read_text(encoding="utf-8")
-    policy = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]
-    for tag in ("script", "style"):
-        (code,) = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-        policy.append(f"{tag}-src 'sha256-{digest}'")
-    data = json.dumps(page, separators=(",", ":"), allow_nan=False)  # ASCII, U+2028 too
-    for character in "<>&":
-        data = data.replace(character, f"\\u{ord(character):04x}")
-    title = html.escape(page["table"]).encode("ascii", "xmlcharrefreplace").decode()
-    parts = {"policy": "; ".join(policy), "title": title, "data": data}
-    # in one pass, so that no part is looked for inside another
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
-
-
 def _columns(arrays, manifest, searchable):
     """What the page shows of each column; the vectors are read one column at a time."""
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-    from data.reports.neighbours import nearest
-
-    columns = []
+    scale = colour_scale(manifest["columns"].values())
     with np.load(arrays, allow_pickle=False) as archive, threadpool_limits(1):
-        for name, column in manifest["columns"].items():
-            chosen = most_frequent(column, max(PLACED, searchable))
-            vectors = archive[column["array"]][chosen]
-            coordinates, how = map_coordinates(vectors[:PLACED])
-            chosen, vectors = chosen[:searchable], vectors[:searchable]
-            indices, similarities = nearest(vectors, NEIGHBOURS)
-            rows = np.asarray(column["rows"])
-            shown = {
-                "name": name,
-                "categories": len(column["vocabulary"]),
-                "size": column["size"],
-                "missing": int(rows[0]),
-                "how": how,
-                "names": [_name(category_text(column, row)) for row in chosen],
-                "rows": rows[chosen].tolist(),
-                "xy": _whole_numbers(coordinates[:searchable]),
-                "neighbours": indices.tolist(),
-                "similarities": np.rint(similarities * 100).astype(int).tolist(),
-            }
-            if column.get("mean_target") is not None:
-                means = np.asarray(column["mean_target"], dtype=float)
-                shown["means"] = [_rounded(mean) for mean in means[chosen]]
-                shown["centre"], shown["half"] = colour_scale(means, rows, chosen[:PLACED])
-            columns.append(shown)
-    return columns
+        return [
+            _column(name, column, archive[column["array"]], scale, searchable)
+            for name, column in manifest["columns"].items()
+        ]
+
+
+def _column(name, column, array, scale, searchable):
+    """What the page shows of one column."""
+    chosen = most_frequent(column, max(PLACED, searchable))
+    placed, vectors = chosen[:PLACED], array[chosen]
+    coordinates, how = map_coordinates(vectors[:PLACED])
+    warning = warning_of(column, placed, vectors[:PLACED], coordinates)
+    chosen, vectors = chosen[:searchable], vectors[:searchable]
+    indices, similarities = nearest_known(column, vectors, chosen, NEIGHBOURS)
+    rows, placed = np.asarray(column["rows"]), placed[:searchable]
+    names = [_name(category_text(column, row)) for row in chosen]
+    shown_words = how_many(len(placed), len(column["vocabulary"]))
+    shown = {
+        "name": name,
+        "categories": len(column["vocabulary"]),
+        "size": column["size"],
+        "missing": int(rows[MISSING]),
+        "how": f"{shown_words[0].upper()}{shown_words[1:]}; {how}",
+        "warning": warning,
+        "names": names,
+        "rows": rows[chosen].tolist(),
+        "sure": [round(value, 2) for value in sureness(column)[chosen].tolist()],
+        "layouts": page_layouts(
+            coordinates[:searchable], rows[placed], ["(missing)" if n is None else n for n in names]
+        ),
+        "neighbours": indices.tolist(),
+        "similarities": np.rint(similarities * 100).astype(int).tolist(),
+    }
+    if column.get("mean_target") is not None and scale is not None:
+        means = np.asarray(column["mean_target"], dtype=float)[chosen]
+        shown["means"] = [_rounded(mean) for mean in means]
+        shown["shades"] = [
+            round(shade, 2) if np.isfinite(shade) else None for shade in scale.shades(means)
+        ]
+    return shown
 
 
 def _name(text):
     return text if text is None or len(text) <= NAME_LENGTH else text[: NAME_LENGTH - 1] + "…"
-
-
-def _whole_numbers(coordinates):
-    """Coordinates from 0 to 1000, x and y in one scale, y downwards as on a screen."""
-    if not len(coordinates):
-        return []
-    span = np.ptp(coordinates, axis=0).max()
-    scaled = (coordinates - coordinates.min(axis=0)) / (span if span > 0 else 1) * 1000
-    scaled[:, 1] = scaled[:, 1].max() - scaled[:, 1]
-    return np.rint(scaled).astype(int).tolist()
 
 
 def _rounded(value):
@@ -155,18 +152,14 @@ def _rounded(value):
 
 
 def _model(folder, name):
-    """What one training left behind: history, metrics."""
-    history, metrics = _csv(folder / "history.csv"), folder / "metrics.json"
-    model = {"name": name, "history": history}
-    if history:
-        losses = [
-            row[history["columns"].index(column)]
-            for column in ("loss", "val_loss")
-            if column in history["columns"]
-            for row in history["rows"]
-        ]
-        model["logarithmic"] = wide_range([loss for loss in losses if loss is not None])
-    return model | (_json(metrics) if metrics.is_file() else {})
+    """What one training left behind: its curve, metrics, and what report.json says of it."""
+    model = {"name": name}
+    if (folder / "history.csv").is_file():
+        model["curve"] = curve_chart(pd.read_csv(folder / "history.csv"), name)
+    for file in ("metrics.json", "report.json"):
+        if (folder / file).is_file():
+            model |= _json(folder / file)
+    return model
 
 
 def _errors(folder, manifest, searchable):
@@ -199,6 +192,11 @@ def _errors(folder, manifest, searchable):
         ]
         return {"model": name, "measures": list(table.columns[4:]), "rows": rows}
     return None
+
+
+def _files(folder):
+    """The files beside the page that people open: [(path, what it is)]."""
+    return [(path, what) for path, what in FILES.items() if (folder / path).exists()]
 
 
 def _details(folder, manifest):
