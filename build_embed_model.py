@@ -83,7 +83,10 @@ def main():
         matches = reuse.match_columns(dataset, saved)
         reuse.show_matches(matches)
         sources = reuse.sources_of(matches)
-        models = reuse.usable_models(dataset, sources) if options.data else []
+        models = reuse.saved_models(dataset, sources) if options.data else []
+        reuse.show_models(models)
+        models = [model for model in models if not model.lacking]
+        sources = reuse.with_models(sources, models)
         reuse.show_plan(dataset, options.frozen, sets)
 
         # Embeddings and numeric columns into one network, and train it.

@@ -1,10 +1,14 @@
 """Files on the disk itself: written through, and arrays read back without trusting them."""
 
+import csv
 import hashlib
+import math
 import os
 import struct
 import tokenize
 import zipfile
+
+import numpy as np
 
 # What zipfile and NumPy raise on bytes that only look like an archive of arrays.
 NO_ARCHIVE = (
@@ -31,3 +35,41 @@ def sha256(data):
 def sha256_of_file(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def csv_writer(file, categories):
+    """A csv.writer for lines that hold these categories.
+
+    Before Python 3.13 the module leaves a lone carriage return unquoted, and readers take it for
+    the end of a line: where one is among the categories, every field is quoted.
+    """
+    returns = any("\r" in text for text in categories if isinstance(text, str))
+    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    return csv.writer(file, quoting=quoting, lineterminator="\n")
+
+
+def read_array(archive, name, shape, dtype):
+    """One array of an npz, read once its header has shown that it is the one expected.
+
+    Args:
+        archive: open zipfile.ZipFile; name: of its member, without ".npy".
+        shape, dtype: what the array must have; rows follow each other (C order).
+
+    Raises:
+        ValueError: it is another array, compressed, cut off or too long.
+        One of NO_ARCHIVE: the bytes are no archive of arrays.
+    """
+    member = archive.getinfo(f"{name}.npy")
+    expected = (tuple(shape), np.dtype(dtype))
+    if member.compress_type != zipfile.ZIP_STORED:  # else it could claim more than it holds
+        raise ValueError("it is compressed; it must be stored uncompressed")
+    with archive.open(member) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("it is not in npy format 1.0")
+        found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+        if (found, kind) != expected or by_columns:
+            raise ValueError(f"it is {kind} {found}, not {expected[1]} {expected[0]}"[:160])
+        if member.file_size != file.tell() + math.prod(found) * kind.itemsize:
+            raise ValueError("it is cut off or too long")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -10,7 +10,7 @@ from data import InputError
 from data.reports import neighbours
 from data.sets.loading import read_set
 from data.sets.manifest import saved_vocabulary
-from data.tables.encoding import MISSING
+from data.tables.encoding import MISSING, RESERVED
 from data.tables.values import to_categories
 
 
@@ -114,7 +114,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
         if column not in self.vectors_:
             raise InputError(f"{column!r} is not a replaced column: {_listed(self.vectors_)}")
         points = np.atleast_2d(np.asarray(vectors, "float64"))
-        rows, _ = neighbours.inverse(self.vectors_[column][neighbours.RESERVED :], points, k)
+        rows, _ = neighbours.inverse(self.vectors_[column][RESERVED:], points, k)
         found = self._categories(column, [])[rows]
         return found[0] if np.ndim(vectors) == 1 else found
 

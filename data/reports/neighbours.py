@@ -5,13 +5,13 @@ embeddings (Mikolov et al. 2013, "Efficient Estimation of Word Representations i
 section 4).
 """
 
-import csv
 import math
 import re
 from pathlib import Path
 
 import numpy as np
 
+from data.files import csv_writer
 from data.progress import Progress
 from data.reports.categories import known_well
 from data.sets.names import file_names
@@ -121,7 +121,7 @@ def write_neighbours(folder, manifest, arrays, k=5):
             header += [f"nearest_{i}", f"similarity_{i}", f"rows_{i}"]
         path = Path(folder) / "neighbours" / f"{stems[name]}.csv"
         with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv_writer(file, texts)
             writer.writerow(header)
             for text, near, values in zip(
                 texts, indices.tolist(), similarities.tolist(), strict=True

@@ -7,10 +7,10 @@ from data.files import sync
 from data.progress import Progress
 from data.reports.errors import write_errors
 from data.reports.report import write_report
-from data.sets.prediction import prediction_table
 from data.sets.publishing import stage_copy
 from data.sets.saving import seal
 from data.tables.disk import ROWS_AT_ONCE, blocks_of
+from data.training.scoring import prediction_table
 
 
 def seconds(dataset, started, trained):

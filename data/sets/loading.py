@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data import InputError
-from data.files import NO_ARCHIVE, sha256, sha256_of_file
+from data import InputError, one_line
+from data.files import NO_ARCHIVE, read_array, sha256, sha256_of_file
 from data.sets.publishing import FORMAT
 from data.sets.saving import VERSION
+from data.tables.encoding import MISSING, RESERVED, UNSEEN
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -65,12 +66,12 @@ def load_embeddings(folder):
         # ints over int64 become uint64 by inference, as they were in the table
         dtype = dtypes[column["type"]] if column["vocabulary"] else column["type"]
         frame = pd.DataFrame(
-            array[2:],
+            array[RESERVED:],
             index=pd.Index(column["vocabulary"], dtype=dtype, name=name),
             columns=[f"dim_{i}" for i in range(array.shape[1])],
             copy=False,
         )
-        frame.attrs = {"missing": array[0].tolist(), "unseen": array[1].tolist()}
+        frame.attrs = {"missing": array[MISSING].tolist(), "unseen": array[UNSEEN].tolist()}
         frames[name] = frame
     return frames
 
@@ -182,9 +183,9 @@ def _column_problem(column):
         return "vocabulary holds infinity"
     if len(set(vocabulary)) < len(vocabulary):
         return "vocabulary names a category twice"
-    if type(cardinality) is not int or cardinality != len(vocabulary) + 2:
+    if type(cardinality) is not int or cardinality != len(vocabulary) + RESERVED:
         return f"cardinality {_short(cardinality)} is not that of its vocabulary, which has "\
-            f"{len(vocabulary):,} categories, plus 2"  # fmt: skip
+            f"{len(vocabulary):,} categories, plus {RESERVED}"  # fmt: skip
     if type(size) is not int or size < 1:
         return f"size {_short(size)} is not a positive integer"
     if not (_is_list(rows, cardinality, {int}) and min(rows) >= 0 and max(rows) < 2**63):
@@ -193,7 +194,7 @@ def _column_problem(column):
         return "mean_target is not a list of one number or null per embedding row"
     spellings = column.get("spellings", {})
     if not isinstance(spellings, dict) or not all(
-        _is_text(text) and type(row) is int and 2 <= row < cardinality
+        _is_text(text) and type(row) is int and RESERVED <= row < cardinality
         for text, row in spellings.items()
     ):
         return "spellings does not give an embedding row for each text"
@@ -213,7 +214,7 @@ def _read_arrays(path, manifest):
             with zipfile.ZipFile(file) as archive:
                 arrays = {}
                 for name, column in manifest["columns"].items():
-                    arrays[name] = _read_array(archive, column, room, path, name)
+                    arrays[name] = _read_column(archive, column, room, path, name)
                     room -= arrays[name].nbytes
                 return arrays
     except OSError as error:
@@ -224,25 +225,20 @@ def _read_arrays(path, manifest):
         raise _bad(path, f"it is not an archive of arrays ({_short(str(error))})") from error
 
 
-def _read_array(archive, column, room, path, name):
-    """Read one member after its header has shown that it holds exactly what the manifest says."""
-    member = archive.getinfo(column["array"] + ".npy")
+def _read_column(archive, column, room, path, name):
+    """One column's vectors, float32 [cardinality, size], as the manifest describes them.
+
+    Args:
+        room: bytes that the file can still hold; more is refused before memory is taken for it.
+    """
     shape = (column["cardinality"], column["size"])
-    expected = shape[0] * shape[1] * 4
-    # Stored, not compressed: the bytes are all there before memory is taken for them.
-    if member.compress_type != zipfile.ZIP_STORED or expected > room:
-        raise _bad(path, f"it does not hold all of column {_short(name)}, uncompressed")
-    with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("an array is not in npy format 1.0")
-        found, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-        if (found, dtype, by_columns) != (shape, np.dtype("<f4"), False):
-            what = f"{dtype} {_short(found)}, not float32 {_short(shape)}"
-            raise _bad(path, f"the array of column {_short(name)} is {what}")
-        if member.file_size != file.tell() + expected:
-            raise _bad(path, f"the array of column {_short(name)} is cut off or too long")
-    with archive.open(member) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
+    if math.prod(shape) * 4 > room:
+        raise _bad(path, f"it does not hold all of column {_short(name)}")
+    try:
+        array = read_array(archive, column["array"], shape, "<f4")
+    except ValueError as error:
+        what = one_line(str(error))
+        raise _bad(path, f"the array of column {_short(name)} is refused: {what}") from error
     if sha256(array) != column["sha256"]:
         raise _bad(path, f"the array of column {_short(name)} is not the one it was saved with")
     if not np.isfinite(array).all():

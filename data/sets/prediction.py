@@ -5,14 +5,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from data import InputError, one_line
-from data.cli import start_tensorflow
+from data.cli import LateImport, start_tensorflow
 from data.progress import Progress, show_note
 from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings
-from data.sets.raw_model import load_network
 from data.sets.reuse import last_saved
 from data.tables.cache import read_table
 from data.tables.dates import DATE_PARTS
@@ -20,7 +18,9 @@ from data.tables.dialect import dialect_of
 from data.tables.encoding import EncodedRows
 from data.tables.formats import column_names
 from data.tables.sources import find_files, table_name
-from data.training.scoring import to_predictions
+from data.training.scoring import prediction_table, to_predictions
+
+raw = LateImport("data.sets.raw_model")
 
 PREDICTED_AT_ONCE = 131_072
 
@@ -56,7 +56,7 @@ def predict_rows(options):
         table = read_table({"data": files}, features, Path(work), dialect=dialect)
         rows, target = EncodedRows(table, encoding), encoding.target
         start_tensorflow()
-        network = load_network(model_file, encoding)
+        network = raw.load_network(model_file, encoding)
         progress = Progress("predicting")
         unfinished = Path(work) / "predictions.csv"
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
@@ -82,13 +82,3 @@ def feature_roles(encoding, settings):
             features.pop(f"{column}_{part}", None)
         features[column] = "date"
     return features
-
-
-def prediction_table(rows, predicted, target):
-    """One line a row: its number, what is predicted, the probability of each class."""
-    if target.task == "regression":
-        return pd.DataFrame({"row": rows, "predicted": predicted})
-    table = pd.DataFrame({"row": rows, "predicted": target.label(predicted.argmax(axis=1))})
-    for i, label in enumerate(target.classes):
-        table[f"probability_{label}"] = predicted[:, i]
-    return table

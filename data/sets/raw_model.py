@@ -1,8 +1,13 @@
-"""The trained network as a model of raw rows, and back out of the saved file."""
+"""The trained network as a model of raw rows, and back out of the saved file.
+
+Imports Keras at its top: import it once TensorFlow has been started.
+"""
 
 import warnings
 
+import keras
 import numpy as np
+from keras import ops
 
 from data import InputError
 from data.tables.encoding import FARTHEST, MISSING, RESERVED
@@ -17,9 +22,6 @@ def raw_model(network, encoding):
         for numbers (NaN for missing) -> float32 [batch, 1] in the target's units, or class
         probabilities [batch, classes].
     """
-    import keras
-    from keras import ops
-
     trained, network = network, keras.Model.from_config(network.get_config())
     network.set_weights(trained.get_weights())  # a copy that knows nothing of our optimizer
     inputs, codes, numbers = {}, [], []
@@ -54,8 +56,6 @@ def raw_model(network, encoding):
 
 def predictions(outputs, target):
     """The layers after the network: the mean over its members, in the target's units."""
-    from keras import ops
-
     if target.task == "regression":
         values = outputs * target.std + target.mean
         values = ops.expm1(ops.clip(values, 0.0, 88.0)) if target.transform == "log1p" else values
@@ -77,8 +77,6 @@ def load_network(path, encoding):
     Raises:
         InputError: Keras refuses the file, or it holds another model.
     """
-    import keras
-
     largest = [[vocabulary.cardinality - 1 for vocabulary in encoding.vocabularies]]
     inputs = {"codes": np.array(largest, "int32")}
     if encoding.numerics:
@@ -98,8 +96,6 @@ def load_network(path, encoding):
 
 def frozen_network(path, encoding, i):
     """The network of a saved model, to be a part of another one: it learns and drops nothing."""
-    import keras
-
     network = load_network(path, encoding)
     for layer in network.layers:
         if isinstance(layer, keras.layers.Dropout):

@@ -1,6 +1,6 @@
 """Saved sets for another table: which saved column serves which column, and what goes with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -53,14 +53,20 @@ class SavedColumn:
 
 @dataclass
 class SavedModel:
-    """The final model of a set, for a table that has all of its columns.
+    """The final model of a set, beside this table.
 
     Attributes:
-        path: of its model.keras; encoding: with this table's columns.
+        set: folder of the set whose model it is.
+        path: of its model.keras; sha256: of that file.
+        encoding: with the names of this table's columns.
+        lacking: list of str, what this table has not; a model that lacks something is of no use.
     """
 
+    set: str
     path: Path
+    sha256: str
     encoding: Encoding
+    lacking: list = field(default_factory=list)
 
 
 def load_sets(options):
@@ -281,56 +287,87 @@ def sources_of(matches):
     return list(found.values())
 
 
-def usable_models(dataset, sources):
-    """The final models of the sets, each where this table has all of its columns.
+def saved_models(dataset, sources):
+    """The final models of the sets, with what this table lacks for each.
 
     Args:
-        sources: of `sources_of`; a source whose model is used gets "model":
-            path, sha256 and target.
+        sources: of `sources_of`.
 
     Returns:
         list of SavedModel
 
     Raises:
-        InputError: the file is not what was saved.
+        InputError: a file is not what was saved.
     """
-    mine = {vocabulary.column: vocabulary for vocabulary in dataset.encoding.vocabularies}
-    numerics, models = {numeric.column for numeric in dataset.encoding.numerics}, []
+    found = []
     for source in sources:
         folder = Path(source["set"])
         folder = folder if (folder / "model.keras").exists() else folder / "embed_model"
         if not (folder / "model.keras").exists():
             continue
         manifest, _ = read_set(folder)
-        path, encoding = (
+        model = SavedModel(
+            source["set"],
             check_file(folder, manifest, "model.keras"),
+            manifest["files"]["model.keras"],
             saved_encoding(manifest, folder),
         )
-        serving, lacking = {saved: column for column, saved in source["columns"].items()}, []
-        for vocabulary in encoding.vocabularies:
-            column = serving.get(vocabulary.column)
-            values = mine[column].values if column else []
-            if column is None or values[: len(vocabulary.values)] != vocabulary.values:
-                lacking.append(f"categorical column '{vocabulary.column}'")
-            vocabulary.column = column
-        lacking += [
-            f"numeric column '{n.column}'" for n in encoding.numerics if n.column not in numerics
-        ]
-        target = encoding.target.column
-        if lacking or len(serving) < len(source["columns"]):
-            lacking = ", no ".join(lacking) or "column of its own for each saved one"
+        serving = {saved: column for column, saved in source["columns"].items()}
+        model.lacking = lacking_columns(dataset, model.encoding, serving)
+        if len(serving) < len(source["columns"]):
+            model.lacking.append("column of its own for each saved one")
+        for vocabulary in model.encoding.vocabularies:
+            vocabulary.column = serving.get(vocabulary.column)
+        found.append(model)
+    return found
+
+
+def lacking_columns(dataset, encoding, serving):
+    """Which columns of a saved model's encoding this table does not have in the same role.
+
+    Args:
+        serving: dict of saved column -> column of this table that it serves.
+    """
+    mine = {vocabulary.column: vocabulary.values for vocabulary in dataset.encoding.vocabularies}
+    numerics = {numeric.column for numeric in dataset.encoding.numerics}
+    lacking = []
+    for vocabulary in encoding.vocabularies:
+        values = mine.get(serving.get(vocabulary.column), [])
+        if values[: len(vocabulary.values)] != vocabulary.values or not values:
+            lacking.append(f"categorical column '{vocabulary.column}'")
+    return lacking + [
+        f"numeric column '{n.column}'" for n in encoding.numerics if n.column not in numerics
+    ]
+
+
+def show_models(models):
+    """Print which saved models give one more number, and which do not, and why."""
+    for model in models:
+        target, folder = one_line(model.encoding.target.column), one_line(str(model.path.parent))
+        if model.lacking:
+            lacking = ", no ".join(model.lacking)
             show_note(
                 f"what {folder} expects of {target} is not used: this table has no {lacking}."
             )
-            continue
-        print(f"one more number to learn from: the {target} that {folder} expects")
-        source["model"] = {
-            "path": str(path),
-            "sha256": manifest["files"]["model.keras"],
-            "target": target,
+        else:
+            print(f"one more number to learn from: the {target} that {folder} expects")
+
+
+def with_models(sources, models):
+    """The sources of `sources_of`, each with the model of its set that is used, if any: path,
+    sha256 and target."""
+    used = {
+        model.set: {
+            "path": str(model.path),
+            "sha256": model.sha256,
+            "target": model.encoding.target.column,
         }
-        models.append(SavedModel(path, encoding))
-    return models
+        for model in models
+    }
+    return [
+        source | ({"model": used[source["set"]]} if source["set"] in used else {})
+        for source in sources
+    ]
 
 
 def show_plan(dataset, frozen, sets):

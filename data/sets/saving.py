@@ -5,15 +5,15 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from data.files import sha256, sha256_of_file, sync
+from data.files import csv_writer, sha256, sha256_of_file, sync
 from data.progress import Progress
 from data.sets.names import file_names
+from data.tables.encoding import RESERVED
 
 VERSION = 1
 CSV_LIMIT = 100_000  # more categories get a CSV only when asked for: they take minutes to write
@@ -66,24 +66,17 @@ def _write_csv(path, column, array):
     header = ["category", "rows", *(f"dim_{i}" for i in range(array.shape[1]))]
     progress = Progress(f"writing {path.name}", "categories")
     with open(path, "w", encoding="utf-8", newline="") as file:
-        file.write(",".join(header) + "\n")
-        for start in range(2, len(array), 4096):  # as text a float takes 128 bytes
+        lines = csv_writer(file, column["vocabulary"])
+        lines.writerow(header)
+        for start in range(RESERVED, len(array), 4096):  # as text a float takes 128 bytes
             part = slice(start, start + 4096)
-            categories = column["vocabulary"][start - 2 : start + 4094]
+            categories = column["vocabulary"][start - RESERVED : part.stop - RESERVED]
             for category, rows, vector in zip(
                 categories, column["rows"][part], array[part].astype(str).tolist(), strict=True
             ):
-                file.write(f"{csv_field(category)},{rows},{','.join(vector)}\n")
+                lines.writerow([category, rows, *vector])
             progress(start, start / len(array))
     progress.done()
-
-
-def csv_field(category):
-    """Return a category as a field of a CSV file: quoted where needed, floats to the last bit."""
-    text = str(category)
-    if re.search(r'[",\r\n]', text):
-        return '"' + text.replace('"', '""') + '"'
-    return text
 
 
 def seal(folder, manifest):

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 
 from data import InputError
-from data.files import NO_ARCHIVE, sync
+from data.files import NO_ARCHIVE, read_array, sync
 from data.training.workers import check_workers_agree
 
 
@@ -124,7 +124,10 @@ def _read(path, run, like=()):
             history = json.loads(archive.read("history.json"))
             if found == run and not _is_history(history):
                 raise ValueError("history")
-            arrays = [_array(archive, f"{i}.npy", array) for i, array in enumerate(like)]
+            arrays = [
+                read_array(archive, str(i), array.shape, array.dtype)
+                for i, array in enumerate(like)
+            ]
     except (*NO_ARCHIVE, ValueError, OSError) as error:
         raise InputError(
             f"--resume: {path} is damaged ({type(error).__name__}); leave out --resume to start "
@@ -136,21 +139,6 @@ def _read(path, run, like=()):
             "command, or leave out --resume to start anew."
         )
     return history, arrays
-
-
-def _array(archive, name, like):
-    """One member, read once its header has shown that it is like the array `like`."""
-    with archive.open(name) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("npy version")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-        if (shape, dtype, by_columns) != (like.shape, like.dtype, False):
-            raise ValueError("shape or dtype")
-    with archive.open(name) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-        if file.read(1):
-            raise ValueError("too long")
-    return array
 
 
 def _is_history(history):

@@ -1,6 +1,7 @@
 """How good predictions are, and beside a baseline that knows no features."""
 
 import numpy as np
+import pandas as pd
 
 from data.tables.disk import blocks_of
 
@@ -16,6 +17,16 @@ def to_predictions(outputs, target):
         positive = expit(outputs[:, :, 0]).mean(axis=1)
         return np.column_stack([1 - positive, positive])
     return softmax(outputs, axis=2).mean(axis=1)
+
+
+def prediction_table(rows, predicted, target):
+    """One line a row: its number, what is predicted, the probability of each class."""
+    if target.task == "regression":
+        return pd.DataFrame({"row": rows, "predicted": predicted})
+    table = pd.DataFrame({"row": rows, "predicted": target.label(predicted.argmax(axis=1))})
+    for i, label in enumerate(target.classes):
+        table[f"probability_{label}"] = predicted[:, i]
+    return table
 
 
 def featureless(dataset, rows):
