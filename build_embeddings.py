@@ -276,33 +276,33 @@ def train(
     best = learner.restore(arrays)
     first = recipe.epochs if epochs_since_best(history) >= recipe.patience else len(history)
 
-    batches = learner.batches(dataset, rows, recipe, seed + last_fit, first, trained)
     validate = None if last_fit else losses.validation_loss(model, dataset, workers)
     progress = Progress(label, "steps")
-    for epoch in range(first, recipe.epochs):
-        started, done, total = time.monotonic(), 0, 0.0
-        while done < learner.steps and np.isfinite(total):
-            count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
-            total += learner.take_steps(batches, count)
-            learner.average.see_block()
-            done += count
-            seen, all_steps = epoch * learner.steps + done, recipe.epochs * learner.steps
-            progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
-        line = {"epoch": epoch + 1, "loss": total / done}
-        if validate is not None:
-            line["val_loss"] = validate()
-        if not np.isfinite(list(line.values())).all():
-            progress.done()
-            tell_of_explosion(history, recipe)
-            break
-        line |= {"learning_rate": learner.learning_rate, "seconds": time.monotonic() - started}
-        history.append(line)
-        if not epochs_since_best(history):
-            best = model.get_weights()
-        if checkpoint is not None:
-            checkpoint.save(label, history, learner.state(best))
-        if epochs_since_best(history) >= recipe.patience:
-            break
+    with learner.batches(dataset, rows, recipe, seed + last_fit, first, trained) as batches:
+        for epoch in range(first, recipe.epochs):
+            started, done, total = time.monotonic(), 0, 0.0
+            while done < learner.steps and np.isfinite(total):
+                count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
+                total += learner.take_steps(batches, count)
+                learner.average.see_block()
+                done += count
+                seen, all_steps = epoch * learner.steps + done, recipe.epochs * learner.steps
+                progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
+            line = {"epoch": epoch + 1, "loss": total / done}
+            if validate is not None:
+                line["val_loss"] = validate()
+            if not np.isfinite(list(line.values())).all():
+                progress.done()
+                tell_of_explosion(history, recipe)
+                break
+            line |= {"learning_rate": learner.learning_rate, "seconds": time.monotonic() - started}
+            history.append(line)
+            if not epochs_since_best(history):
+                best = model.get_weights()
+            if checkpoint is not None:
+                checkpoint.save(label, history, learner.state(best))
+            if epochs_since_best(history) >= recipe.patience:
+                break
     progress.done(told_of_stop(label, history, recipe))
     model.set_weights(best)
     return pd.DataFrame(history)

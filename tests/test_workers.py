@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -156,6 +157,22 @@ def test_the_shares_of_the_replicas_make_up_the_batch_of_one(sales, monkeypatch)
         for part in (0, 1):
             shares = [one[i][part], two[2 * i][part], two[2 * i + 1][part]]
             assert (np.concatenate(shares) == batch[part]).all()
+
+
+def test_shuffling_ends_when_training_stops_early(sales, monkeypatch):
+    """The next epoch is shuffled ahead of its time: of a long table for minutes after the end."""
+    from data.training.batches import training_batches  # late: TensorFlow starts quietly
+
+    monkeypatch.setattr(sys, "argv", ["x", *map(str, sales.options)])
+    options = build_embeddings.parse()
+    dataset = read_dataset(settings_of(options), sales.folder / "cache")
+    recipe = build_embeddings.recipe_for(dataset, options)
+    model, stopped = build_embeddings.build_model(dataset.encoding, recipe), threading.Event()
+    rows = dataset.split["train"]
+    data = iter(training_batches(dataset, rows, model, recipe, 0, stopped=stopped))
+    next(data)
+    stopped.set()
+    assert sum(1 for _ in data) < len(rows) // recipe.batch_size * (recipe.epochs - 1)
 
 
 def test_the_workers_learn_the_final_model_and_three_can_too(sales):

@@ -1,5 +1,7 @@
 """Encoded rows into batches: shuffled for training, in order for validation and prediction."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,9 +11,14 @@ from data.tables.encoding import RESERVED, UNSEEN
 from data.training.shuffling import regrouped, shuffled
 
 
+class _NoLongerWanted(Exception):
+    """Training has stopped."""
+
+
 def training_batches(
-    dataset, rows, model, recipe, seed, *, first_epoch=0, trained=None, share=(1, slice(None))
-):
+    dataset, rows, model, recipe, seed, *, first_epoch=0, trained=None, share=(1, slice(None)),
+    stopped=None,
+):  # fmt: skip
     """The training batches of all epochs, shuffled anew for each, by seed and epoch alone.
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
@@ -21,6 +28,8 @@ def training_batches(
 
     Args:
         trained: dict of column -> rows of its embedding that came trained.
+        stopped: threading.Event, set when no further batch is wanted: the next epoch is being
+            shuffled ahead of its time.
         share: (replicas that divide each batch among them, the slice of those that are here).
 
     Returns:
@@ -35,13 +44,22 @@ def training_batches(
     dtype = record_type(dataset, model)
     at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
+    def wanted(parts):
+        for part in parts:
+            if stopped is not None and stopped.is_set():
+                raise _NoLongerWanted
+            yield part
+
     def blocks():
+        with contextlib.suppress(_NoLongerWanted):
+            yield from epochs()
+
+    def epochs():
         for epoch in range(first_epoch, recipe.epochs):
             random = np.random.default_rng([seed, epoch])
-            order = shuffled(
-                records(dataset, rows, model, dtype), len(rows), dtype, random, dataset.table.folder
-            )
-            for part in regrouped(order, at_once):
+            encoded = wanted(records(dataset, rows, model, dtype))
+            order = shuffled(encoded, len(rows), dtype, random, dataset.table.folder)
+            for part in wanted(regrouped(order, at_once)):
                 part = part[: len(part) // batch * batch]  # the last batch of all may be short
                 if not len(part):
                     break

@@ -18,12 +18,19 @@ def replicas_here(strategy, workers):
     return replicas, slice(workers.index * here, (workers.index + 1) * here)
 
 
-def whole_shares(batch_size, rows, strategy):
-    """The batch size, or as many rows less as make the replicas' shares equal."""
+def whole_shares(batch_size, n_rows, strategy):
+    """The batch size, or as many rows less as make the replicas' shares equal.
+
+    Raises:
+        InputError: there are more devices than rows.
+    """
     replicas = strategy.num_replicas_in_sync
-    if rows < replicas:
-        raise InputError(f"TF_CONFIG: {rows} training rows are too few for {replicas} devices.")
-    batch = min(batch_size, rows)
+    if n_rows < replicas:
+        raise InputError(
+            f"--data: {n_rows} training rows are too few for {replicas} devices; give more rows, "
+            "or fewer devices in TF_CONFIG or CUDA_VISIBLE_DEVICES."
+        )
+    batch = min(batch_size, n_rows)
     return max(batch - batch % replicas, replicas)
 
 

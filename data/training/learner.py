@@ -1,5 +1,7 @@
 """The copy of a model that learns, and the average of its weights that the model itself holds."""
 
+import contextlib
+import threading
 from dataclasses import replace
 
 import keras
@@ -56,9 +58,11 @@ class Learner:
     def learning_rate(self):
         return float(self.copy.optimizer.learning_rate)
 
+    @contextlib.contextmanager
     def batches(self, dataset, rows, recipe, seed, first_epoch, trained):
-        """An iterator over the training batches of all epochs from the first on, for the devices
-        that are here; see `data.training.batches.training_batches`."""
+        """Yield an iterator over the training batches of the devices that are here, from the first
+        epoch on; see `data.training.batches.training_batches`. Their shuffling ends with it."""
+        stopped = threading.Event()
         batches = training_batches(
             dataset,
             rows,
@@ -68,8 +72,12 @@ class Learner:
             first_epoch=first_epoch,
             trained=trained,
             share=devices.replicas_here(self.strategy, self.workers),
+            stopped=stopped,
         )
-        return iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
+        try:
+            yield iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
+        finally:
+            stopped.set()
 
     def take_steps(self, batches, count):
         """Train; returns the sum of the steps' losses.
