@@ -169,7 +169,7 @@ def fit(build, dataset, recipe, seed, saved=(), checkpoint=None, workers=None):
     how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
     how["trained"] = {column: len(saved[column].vectors) for column in saved}
     history = train(model, dataset, recipe, **how)
-    shift = results.smearing_correction(model, dataset)
+    results.fit_shift_to_mean(model, dataset)
     metrics, epochs = results.validation_metrics(model, dataset), 0
     losses = history["val_loss"]
     best = int(losses.argmin()) + 1
@@ -180,9 +180,7 @@ def fit(build, dataset, recipe, seed, saved=(), checkpoint=None, workers=None):
         epochs = best // 3
     if epochs:
         print(f"last fit: it goes on for {epochs} epochs, on training and validation rows together")
-        results.move_outputs(model, -shift)
         train(model, dataset, replace(recipe, epochs=epochs), last_fit=True, **how)
-        results.move_outputs(model, shift)
     return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}
 
 

@@ -66,7 +66,7 @@ def main():
             )
             if not workers.is_chief:
                 return  # the chief saves what all have learned
-            results.smearing_correction(model, dataset)
+            results.fit_shift_to_mean(model, dataset)
             missing_as_unseen(model, dataset.encoding.vocabularies)
             vectors = learned_vectors(model, dataset.encoding.vocabularies)
             trained = time.monotonic()
@@ -284,8 +284,8 @@ def train(
             while done < learner.steps and np.isfinite(total):
                 count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
                 total += learner.take_steps(batches, count)
-                learner.average.see_block()
                 done += count
+                learner.average.see_block(ends_epoch=done == learner.steps)
                 seen, all_steps = epoch * learner.steps + done, recipe.epochs * learner.steps
                 progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
             line = {"epoch": epoch + 1, "loss": total / done}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from data.progress import show_note
 from data.tables.encoding import UNSEEN
-from data.training.scoring import featureless, score
+from data.training.scoring import featureless, score, shift_to_mean
 
 LEARNED_FROM, JUDGED_ON = 30_000, 10_000  # rows, by the other models
 
@@ -32,6 +32,7 @@ def compare(dataset, saved, our_network, seed):
     random = np.random.default_rng(seed)
     train = drawn_rows(dataset.split["train"], LEARNED_FROM, random)
     test = drawn_rows(dataset.split["test"], JUDGED_ON, random)
+    held_out = drawn_rows(dataset.split["validation"], JUDGED_ON, random)
     if len(train) < len(dataset.split["train"]):
         show_note(f"the other models learn from {len(train):,} rows drawn at random.")
     if len(test) < len(dataset.split["test"]):
@@ -40,7 +41,7 @@ def compare(dataset, saved, our_network, seed):
     lines = []
     for names, runs, took, rows in itertools.chain(
         [nothing],
-        _other_runs(dataset, saved, train, test, seed),
+        _other_runs(dataset, saved, train, test, held_out, seed),
         _our_runs(dataset, our_network, test, seed),
     ):
         lines.append(_line(dataset, test, names, runs, took, rows))
@@ -64,15 +65,17 @@ def _line(dataset, test, names, runs, took, rows):
     return line | {"spread": spread, "seconds": round(took, 2)}
 
 
-def _other_runs(dataset, saved, train, test, seed):
+def _other_runs(dataset, saved, train, test, held_out, seed):
     """scikit-learn's models in turn: ((model, input), [predictions], seconds, training rows)."""
-    target = dataset.encoding.target
+    target, actual_held_out = dataset.encoding.target, dataset.target[held_out]
     for features in ("one-hot", "codes", "embeddings"):
-        inputs = [plain_features(dataset, rows, features, saved) for rows in (train, test)]
+        inputs = [
+            plain_features(dataset, rows, features, saved) for rows in (train, test, held_out)
+        ]
         for name, model in other_models(target.task, features, seed).items():
             started = time.monotonic()
             model.fit(inputs[0], target.encode(dataset.target[train]))
-            predicted = plain_predictions(model, inputs[1], target)
+            predicted = plain_predictions(model, inputs[1], target, inputs[2], actual_held_out)
             yield (name, features), [predicted], time.monotonic() - started, len(train)
 
 
@@ -87,11 +90,23 @@ def _our_runs(dataset, our_network, test, seed):
         yield ("our network", vectors), runs, took, len(dataset.split["train"])
 
 
-def plain_predictions(model, features, target):
-    """What a fitted model of scikit-learn predicts, in the target's units or as probabilities."""
-    if target.task == "regression":
-        return target.decode(model.predict(features))
-    return model.predict_proba(features)
+def plain_predictions(model, features, target, held_out, actual_held_out):
+    """What a fitted model of scikit-learn predicts, as our network does: mean and median, or
+    probabilities.
+
+    Args:
+        held_out: features of rows that it has not learned; actual_held_out: their target.
+
+    Returns:
+        float64 [rows, 2] or [rows, classes]
+    """
+    if target.task != "regression":
+        return model.predict_proba(features)
+    outputs, shift = model.predict(features), 0.0
+    if target.transform == "log1p":
+        median = target.decode(model.predict(held_out))
+        shift = shift_to_mean(target, actual_held_out, median)
+    return np.column_stack([target.decode(outputs, shift), target.decode(outputs)])
 
 
 def other_models(task, features, seed):

@@ -24,7 +24,7 @@ def write_errors(folder, manifest, blocks):
         manifest: of the set.
         blocks: iterable of (codes, actual, predicted) for some test rows at a time: int
             [rows, columns], the embedding row in each column of the manifest; float [rows], or int
-            class positions; float [rows], or probabilities [rows, classes].
+            class positions; float [rows, 2], mean and median, or probabilities [rows, classes].
     """
     columns, sums = manifest["columns"], None
     for codes, actual, predicted in blocks:
@@ -60,11 +60,12 @@ def write_errors(folder, manifest, blocks):
 
 def _row_errors(actual, predicted):
     """What errors.csv gives the means of, the measure of the error first: dict of [rows]."""
-    if predicted.ndim == 1:
+    if actual.dtype.kind == "f":
+        mean, median = predicted.T
         return {
-            "mean_absolute_error": np.abs(actual - predicted),
+            "mean_absolute_error": np.abs(actual - median),
             "mean_actual": actual,
-            "mean_predicted": predicted,
+            "mean_predicted": mean,
         }
     given = predicted[np.arange(len(actual)), actual]
     values = {"log_loss": -np.log(np.maximum(given, np.finfo(float).eps))}

@@ -43,6 +43,7 @@ def describe(dataset, name):
             "transform": target.transform,
             "mean": target.mean,
             "std": target.std,
+            "shift": target.shift,
             "classes": target.classes,
         },
         "split": {
@@ -101,7 +102,8 @@ def saved_encoding(manifest, folder="."):
     classes = target.get("classes")
     if target["task"] == "regression":
         _need(target.get("transform") in ("identity", "log1p"), folder, "transform")
-        _need(_are_numbers(target.get("mean"), target.get("std")), folder, "target's scale")
+        numbers = (target.get("mean"), target.get("std"), target.get("shift", 0.0))
+        _need(_are_numbers(*numbers), folder, "target's scale")
     else:
         _need(isinstance(classes, list) and len(classes) >= 2, folder, "classes")
         _need({type(name) for name in classes} <= {str, int, float, bool}, folder, "classes")
@@ -110,7 +112,7 @@ def saved_encoding(manifest, folder="."):
         _need(isinstance(n, dict), folder, "numeric columns")
         numbers = (n.get("center"), n.get("scale"), n.get("missing"))
         _need(_are_numbers(*numbers) and n["scale"] > 0, folder, "numeric columns")
-    names = ("task", "transform", "mean", "std", "classes")
+    names = ("task", "transform", "mean", "std", "shift", "classes")
     return Encoding(
         [saved_vocabulary(manifest, column) for column in manifest["columns"]],
         [

@@ -19,8 +19,8 @@ def raw_model(network, encoding):
 
     Returns:
         keras.Model: dict of column -> [batch], text for categories (empty for missing), float64
-        for numbers (NaN for missing) -> float32 [batch, 1] in the target's units, or class
-        probabilities [batch, classes].
+        for numbers (NaN for missing) -> {"predicted", "predicted_median"}, the mean and the median
+        in the target's units, float32 [batch, 1] each, or class probabilities [batch, classes].
     """
     trained, network = network, keras.Model.from_config(network.get_config())
     network.set_weights(trained.get_weights())  # a copy that knows nothing of our optimizer
@@ -57,9 +57,13 @@ def raw_model(network, encoding):
 def predictions(outputs, target):
     """The layers after the network: the mean over its members, in the target's units."""
     if target.task == "regression":
-        values = outputs * target.std + target.mean
-        values = ops.expm1(ops.clip(values, 0.0, 88.0)) if target.transform == "log1p" else values
-        return ops.mean(values, axis=1)
+        found = {}
+        for name, shift in (("predicted", target.shift), ("predicted_median", 0.0)):
+            values = (outputs + shift) * target.std + target.mean
+            if target.transform == "log1p":
+                values = ops.expm1(ops.clip(values, 0.0, 88.0))
+            found[name] = ops.mean(values, axis=1)
+        return found
     if target.task == "binary":
         positive = ops.mean(ops.sigmoid(outputs), axis=1)
         return ops.concatenate([1.0 - positive, positive], axis=1)

@@ -18,7 +18,7 @@ MISSING, UNSEEN, RESERVED = 0, 1, 2
 LARGEST_SIZE = 50
 # Scales are taken from at most so many training rows, evenly spaced, and so many numbers.
 SAMPLED_ROWS, SAMPLED_VALUES = 1_000_000, 10_000_000
-BINS, ROWS_OF_A_BIN = 16, 32  # of a numeric column, at most and at least
+BINS, ROWS_OF_A_BIN = 48, 32  # of a numeric column, at most and at least
 FARTHEST = 1e6  # of a scaled number
 FLOAT32_MAX = float(np.finfo("float32").max)
 SMALLEST_SCALE = float(np.finfo("float64").tiny)  # TensorFlow's threads take less for zero
@@ -87,8 +87,7 @@ class Numeric:
 
     Attributes:
         missing: training rows without a finite number.
-        edges: list of float, ascending, the scaled limits of bins with about as many training rows
-            each; where a column has few distinct numbers, its bins are fewer.
+        edges: list of float, ascending, the scaled limits of bins; see `bin_edges`.
     """
 
     column: str
@@ -103,7 +102,8 @@ class Target:
     """What is predicted, and how the network's outputs become predictions.
 
     Regression is learned as (t - mean) / std, with t = log(1 + target) for the transform "log1p"
-    and the target itself for "identity". Classes are learned as positions in `classes`.
+    and the target itself for "identity". Outputs for "log1p" are medians; those shifted by `shift`
+    are means. Classes are learned as positions in `classes`.
     """
 
     column: str
@@ -112,6 +112,7 @@ class Target:
     mean: float = 0.0
     std: float = 1.0
     classes: list = field(default_factory=list)
+    shift: float = 0.0
 
     @property
     def outputs(self):
@@ -131,9 +132,9 @@ class Target:
         values = np.log1p(values) if self.transform == "log1p" else values
         return ((values - self.mean) / self.std).astype("float32")
 
-    def decode(self, outputs):
+    def decode(self, outputs, shift=0.0):
         """The inverse of `encode` for regression: network outputs -> target's units, float64."""
-        values = outputs.astype("float64") * self.std + self.mean
+        values = (outputs.astype("float64") + shift) * self.std + self.mean
         if self.transform == "log1p":
             values = np.expm1(np.clip(values, 0.0, np.log1p(FLOAT32_MAX)))
         return values
@@ -238,8 +239,8 @@ def category_rows(vocabulary, table):
 def fit_numeric(column, values, missing):
     """Robust scaling of one column: the median, and the distance between the quartiles; and bins.
 
-    Where the quartiles are equal, half the range takes its place, as in RealMLP (Holzmueller et
-    al., 2024, appendix A).
+    Where one value holds more than half of the rows, it is the center, and the scale is the median
+    distance of the others from it.
 
     Args:
         values: float64, those of training rows; missing: training rows without a finite one.
@@ -247,17 +248,38 @@ def fit_numeric(column, values, missing):
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Numeric(column, 0.0, 1.0, missing, [0.0])
-    shares = np.linspace(0, 1, 1 + min(BINS, max(1, len(finite) // ROWS_OF_A_BIN)))
+    distinct, rows = np.unique(finite, return_counts=True)
     # Values of the column, not means of two, which overflow for numbers near 1e308.
-    found = np.quantile(finite, [0.25, 0.5, 0.75, *shares], method="nearest")
-    low, center, high = found[:3].tolist()
+    low, center, high = np.quantile(finite, [0.25, 0.5, 0.75], method="nearest").tolist()
     scale = high - low
+    if 2 * rows.max() > len(finite) and len(distinct) > 1:
+        center = distinct[rows.argmax()].item()
+        others = finite[finite != center]
+        with np.errstate(over="ignore"):
+            scale = np.quantile(np.abs(others - center), 0.5, method="nearest").item()
     if not scale > 0:
         scale = finite.max().item() / 2 - finite.min().item() / 2
     if not (math.isfinite(scale) and scale >= SMALLEST_SCALE):
         scale = 1.0
-    edges = np.unique(scaled(found[3:], center, scale))
+    bins = min(BINS, max(1, len(finite) // ROWS_OF_A_BIN))
+    edges = np.unique(scaled(bin_edges(distinct, rows, bins), center, scale))
     return Numeric(column, center, scale, missing, edges.tolist())
+
+
+def bin_edges(values, rows, bins):
+    """The limits of bins: each value where they are few; else values with more rows than a bin
+    should hold, and limits between which the rows of the others are shared equally.
+
+    Args:
+        values: float64, ascending, all different; rows: int, how many each has.
+    """
+    if len(values) <= bins:
+        return values
+    frequent = rows * bins > rows.sum()
+    others, rows = values[~frequent], rows[~frequent]
+    shares = np.linspace(0, rows.sum(), 1 + max(1, bins - np.count_nonzero(frequent)))
+    last = np.searchsorted(np.cumsum(rows), shares).clip(max=len(others) - 1)
+    return np.concatenate([values[frequent], others[last]])
 
 
 def scaled(numbers, center, scale):

@@ -93,7 +93,7 @@ class Learner:
         average."""
         state = [variable.numpy() for variable in self._variables()]
         average = [variable.numpy() for variable in self.average.variables]
-        return [*state, *best, *average, self.average.blocks]
+        return [*state, *best, *average, self.average.taken]
 
     def restore(self, arrays):
         """Put what `state` returned back in place; returns the best weights."""
@@ -104,7 +104,7 @@ class Learner:
             self.average.variables, arrays[-1 - n_average : -1], strict=True
         ):
             variable.assign(array)
-        self.average.blocks = arrays[-1]
+        self.average.taken = arrays[-1]
         devices.spread_seeds(self.copy, self.strategy)
         return arrays[len(state) : -1 - n_average]
 
@@ -151,7 +151,7 @@ class Average:
     Stochastic Gradient Descent for Non-smooth Optimization, section 4.
 
     Attributes:
-        blocks: int64 [], blocks of steps seen so far.
+        taken: int64 [], how often it has taken in the learner's weights.
     """
 
     def __init__(self, model, learner):
@@ -160,7 +160,7 @@ class Average:
         n_weights = sum(average.shape.num_elements() for average, _ in pairs)
         self.seldom = 1 + n_weights // COPIED_EACH_TIME
         self.variables = [average for average, _ in pairs]
-        self.blocks = np.array(0)
+        self.taken, self._blocks = np.array(0), 0
 
         @tf.function
         def draw_towards(share):
@@ -169,9 +169,12 @@ class Average:
 
         self._draw_towards = draw_towards
 
-    def see_block(self):
-        """Take in the learner's weights after a block of steps, if it is their turn."""
-        self.blocks = self.blocks + 1
-        if self.blocks % self.seldom == 0:
-            share = 5 / (self.blocks // self.seldom + 4)
-            self._draw_towards(tf.constant(share, "float32"))
+    def see_block(self, ends_epoch):
+        """Take in the learner's weights after a block of steps, if it is their turn; at the end of
+        an epoch it always is, as what is validated must have learned from all of it."""
+        self._blocks += 1
+        if ends_epoch or self._blocks % self.seldom == 0:
+            self.taken = self.taken + 1
+            self._draw_towards(tf.constant(5 / (self.taken + 4), "float32"))
+        if ends_epoch:
+            self._blocks = 0

@@ -1,35 +1,23 @@
 """What a trained model predicts, and how well."""
 
-import numpy as np
-
 from data.training.batches import fixed_batches
-from data.training.scoring import featureless, score, to_predictions
+from data.training.scoring import featureless, score, shift_to_mean, to_predictions
 
 
-def smearing_correction(model, dataset):
-    """Move the outputs of a log target, so that predictions are means.
+def fit_shift_to_mean(model, dataset):
+    """Find what turns the predictions of a log target into means, and keep it with the target.
 
     A network that learns the logarithm predicts something like the median, which is less than the
-    mean: Duan, Smearing Estimate (1983). What the spread of the validation rows' errors makes of
-    it goes to the outputs' bias; a common error of all of them does not, as it is of their time.
-
-    Returns:
-        float, what was added to the outputs' bias.
+    mean: Duan, Smearing Estimate (1983). The median errs least in absolute and relative terms, the
+    mean in squared ones and in totals (Gneiting, 2011), so there are both. The shift is what the
+    spread of the validation rows' errors makes of it; a common error of all of them does not count,
+    as it is of their time.
     """
     target, rows = dataset.encoding.target, dataset.split["validation"]
-    if target.transform != "log1p":
-        return 0.0
-    actual, predicted = dataset.target[rows], predict(model, dataset, rows)
-    common = np.log1p(actual).mean() - np.log1p(predicted).mean()
-    shift = float((np.log((1 + actual).sum() / (1 + predicted).sum()) - common) / target.std)
-    move_outputs(model, shift)
-    return shift
-
-
-def move_outputs(model, shift):
-    """Add a number to the bias of all outputs."""
-    bias = model.get_layer("outputs").bias
-    bias.assign_add(np.full(bias.shape, shift, "float32"))
+    if target.transform == "log1p":
+        target.shift = 0.0
+        median = predict(model, dataset, rows)[:, 1]
+        target.shift = shift_to_mean(target, dataset.target[rows], median)
 
 
 def validation_metrics(model, dataset):
@@ -51,6 +39,6 @@ def evaluate(model, dataset, part):
 
 
 def predict(model, dataset, rows):
-    """Predictions in the target's units, float64 [rows], or probabilities [rows, classes]."""
+    """Predictions of some rows; see `data.training.scoring.to_predictions`."""
     outputs = model.predict(fixed_batches(dataset, rows, model), verbose=0)
     return to_predictions(outputs, dataset.encoding.target)

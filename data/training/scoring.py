@@ -7,11 +7,17 @@ from data.tables.disk import blocks_of
 
 
 def to_predictions(outputs, target):
-    """Network outputs [rows, members, outputs] -> predictions: the mean over the members."""
+    """Network outputs [rows, members, outputs] -> predictions: the mean over the members.
+
+    Returns:
+        float64 [rows, 2], the mean and the median in the target's units, or probabilities of
+        classes [rows, classes]
+    """
     from scipy.special import expit, softmax
 
     if target.task == "regression":
-        return target.decode(outputs[:, :, 0]).mean(axis=1)
+        means = target.decode(outputs[:, :, 0], target.shift).mean(axis=1)
+        return np.column_stack([means, target.decode(outputs[:, :, 0]).mean(axis=1)])
     outputs = outputs.astype("float64")
     if target.task == "binary":
         positive = expit(outputs[:, :, 0]).mean(axis=1)
@@ -20,18 +26,35 @@ def to_predictions(outputs, target):
 
 
 def prediction_table(rows, predicted, target):
-    """One line a row: its number, what is predicted, the probability of each class."""
+    """One line a row: its number, what is predicted (mean and median, or the likeliest class and
+    the probability of each)."""
     if target.task == "regression":
-        return pd.DataFrame({"row": rows, "predicted": predicted})
+        mean, median = predicted.T
+        return pd.DataFrame({"row": rows, "predicted": mean, "predicted_median": median})
     table = pd.DataFrame({"row": rows, "predicted": target.label(predicted.argmax(axis=1))})
     for i, label in enumerate(target.classes):
         table[f"probability_{label}"] = predicted[:, i]
     return table
 
 
-def featureless(dataset, rows):
-    """What a baseline without features predicts for some rows: the training mean, or shares."""
-    return np.broadcast_to(dataset.prior, (rows, *np.shape(dataset.prior)))
+def shift_to_mean(target, actual, median):
+    """What is to be added to the outputs for a log target, that they become means.
+
+    Args:
+        actual, median: float64 [rows], in the target's units.
+    """
+    common = np.log1p(actual).mean() - np.log1p(median).mean()
+    return float((np.log((1 + actual).sum() / (1 + median).sum()) - common) / target.std)
+
+
+def featureless(dataset, n_rows):
+    """What a baseline without features predicts for some rows: the training mean and, of a log
+    target, the number whose logarithm is the mean one; or the shares of the classes."""
+    target, prior = dataset.encoding.target, dataset.prior
+    if target.task == "regression":
+        is_log = target.transform == "log1p"
+        prior = np.array([prior, target.decode(np.zeros(())) if is_log else prior])
+    return np.broadcast_to(prior, (n_rows, len(prior)))
 
 
 def featureless_loss(dataset):
@@ -43,19 +66,21 @@ def featureless_loss(dataset):
 
 
 def score(target, actual, predicted):
-    """Metrics under their names in scikit-learn.
+    """Metrics under their names in scikit-learn; of a regression the squared ones are those of the
+    mean, the absolute and relative ones those of the median.
 
     Args:
-        actual: float64 [rows], or int class positions; predicted: as `predict` returns.
+        actual: float64 [rows], or int class positions; predicted: as `to_predictions` returns.
     """
     from sklearn import metrics
 
     if target.task == "regression":
+        mean, median = predicted.T
         found = {
-            "rmse": metrics.root_mean_squared_error(actual, predicted),
-            "mae": metrics.mean_absolute_error(actual, predicted),
-            "r2": metrics.r2_score(actual, predicted) if len(actual) > 1 else None,
-            "mape": relative_error(actual, predicted),
+            "rmse": metrics.root_mean_squared_error(actual, mean),
+            "mae": metrics.mean_absolute_error(actual, median),
+            "r2": metrics.r2_score(actual, mean) if len(actual) > 1 else None,
+            "mape": relative_error(actual, median),
         }
     else:
         classes = np.arange(len(target.classes))
