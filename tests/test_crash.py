@@ -58,7 +58,12 @@ def test_a_killed_run_leaves_the_previous_set_or_the_new_one(pair, script):
 
 @pytest.mark.parametrize(
     ("script", "file"),
-    [(FIRST, "pictures/curves.png"), (FIRST, "report.html"), (SECOND, "model.keras")],
+    [
+        (FIRST, "/cache/"),
+        (FIRST, "pictures/curves.png"),
+        (FIRST, "report.html"),
+        (SECOND, "model.keras"),
+    ],
 )
 def test_a_full_disk_is_told_in_one_sentence_and_changes_nothing(pair, script, file):
     previous = look(pair.output)

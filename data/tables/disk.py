@@ -4,6 +4,7 @@ They are read by plain reads. The pages of a memory map that were touched would 
 process's memory, and picking single rows out of one maps 64 KB for each.
 """
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -33,7 +34,7 @@ class DiskArray:
         self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         self._at_once = max(1, READ_AT_ONCE // max(self._row_bytes, 1))
         self._lock = threading.Lock()
-        weakref.finalize(self, file.close)
+        weakref.finalize(self, _close, file)
 
     def __len__(self):
         return self.shape[0]
@@ -105,6 +106,12 @@ class Column:
     def __getitem__(self, rows):
         values = self.array[rows, self.j]
         return values if self.lookup is None else self.lookup[values]
+
+
+def _close(file):
+    # What a full disk keeps from being written was reported when it was written first.
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def blocks_of(array, rows=1 << 18):
