@@ -614,23 +614,6 @@ def test_the_vector_of_unseen_categories_is_trained(tmp_path):
 # ------------------------------------------------------------------------- the command line
 
 
-@pytest.mark.parametrize("script", [FIRST, SECOND])
-def test_help_explains_every_option_and_needs_no_tensorflow(script):
-    done = run(script, "--help", python=["-X", "importtime"], env={"COLUMNS": "100"})
-    assert done.returncode == 0
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "numpy" in imported
-    assert not {"tensorflow", "keras", "matplotlib"} & imported
-    assert f"python {script} --" in done.stdout.partition("example")[2]
-    _, *options = re.split(r"^  (?=-)", done.stdout, flags=re.MULTILINE)
-    assert len(options) > 15
-    for option in options:
-        name, *explained = option.split()
-        assert re.fullmatch(r"-h,|--[a-z-]+", name)
-        words = [word for word in explained if re.fullmatch(r"[(]?[a-z]{2,}[,;:.)]*", word)]
-        assert len(words) >= 3, f"{name} is not explained"
-
-
 def test_nothing_but_our_own_lines_appears(task):
     for result in (task.first, task.second):
         assert result.stderr == ""

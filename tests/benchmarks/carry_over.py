@@ -20,6 +20,7 @@ and .png.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -31,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import build_embed_model as second
 import build_embeddings as first
 from data.cli import run, start_tensorflow
-from data.sets import reuse
 from data.tables.dataset import read_dataset
 from data.tables.settings import settings_of
 from data.training.scoring import score
@@ -127,29 +127,21 @@ def measure(case, folder, arguments, work):
 
 def compare(case, folder, train, test, seed, work):
     """(model, test error) of each way to use a table, or not to use, the embeddings."""
-    sys.argv = ["build_embed_model.py", "--embeddings", str(folder), "--data", str(train)]
-    sys.argv += ["--test-data", str(test), "--target", case["targets"][1], "--seed", str(seed)]
-    sys.argv += columns(case)
+    command = ["build_embed_model.py", "--data", str(train), "--test-data", str(test)]
+    command += ["--target", case["targets"][1], "--seed", str(seed), *columns(case)]
+    for vectors in ("frozen", "fine-tuned"):
+        sys.argv = [*command, "--embeddings", str(folder), "--output", str(work / "carried")]
+        sys.argv.append(f"--{vectors.replace('tuned', 'tune')}")
+        second.main()
+        metrics = json.loads((work / "carried/embed_model/metrics.json").read_text())
+        yield vectors, metrics["test"][case["metric"]]
+    sys.argv = command
     options = second.parse()
-    sets = reuse.load_sets(options)
-    saved = reuse.choose_columns(sets, options)
-
-    for vectors in ("frozen", "fine-tuned", "scratch"):
-        known = {} if vectors == "scratch" else reuse.saved_vocabularies(saved)
-        extend = vectors == "fine-tuned"
-        dataset = read_dataset(settings_of(options), work / "cache", known, extend)
-        recipe = second.final_recipe(dataset, options, carried=True)
-        networks = []
-        if vectors != "scratch":
-            sources = reuse.sources_of(reuse.match_columns(dataset, saved))
-            models = reuse.usable_models(dataset, sources)
-            networks = [
-                (second.raw.frozen_network(model.path, model.encoding, i), model.encoding)
-                for i, model in enumerate(models)
-            ]
-        predicted = second.our_network(dataset, saved, networks, recipe, vectors, seed)
-        actual = dataset.target[dataset.split["test"][:]]
-        yield vectors, score(dataset.encoding.target, actual, predicted)[case["metric"]]
+    dataset = read_dataset(settings_of(options), work / "cache")
+    recipe = second.final_recipe(dataset, options, carried=True)
+    predicted = second.our_network(dataset, {}, [], recipe, "scratch", seed)
+    actual = dataset.target[dataset.split["test"][:]]
+    yield "scratch", score(dataset.encoding.target, actual, predicted)[case["metric"]]
     yield "LightGBM", lightgbm_error(case, train, test, seed)
 
 

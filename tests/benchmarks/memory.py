@@ -47,16 +47,12 @@ sys.argv = sys.argv[2:]
 start = cli.start_tensorflow
 def start_shortened(*arguments, **options):
     strategy = start(*arguments, **options)
-    from data.training import learner
-    whole = learner.training_steps
-    def cut_short(*arguments):
-        take_steps, done = whole(*arguments), 0
-        def take_some(batches, count):
-            nonlocal done
-            done += count
-            return take_steps(batches, count) if done - count < steps else 0.0
-        return take_some
-    learner.training_steps = cut_short
+    from data.training.learner import Learner
+    take_steps = Learner.take_steps
+    def take_some(self, batches, count):
+        self.done = getattr(self, "done", 0) + count
+        return take_steps(self, batches, count) if self.done - count < steps else 0.0
+    Learner.take_steps = take_some
     return strategy
 if steps:
     cli.start_tensorflow = start_shortened

@@ -180,14 +180,16 @@ def step(model, dataset, recipe, optimizer=None, xla=False):
     import keras
     import tensorflow as tf
 
-    from data.training.learner import learning_copy
-    from data.training.optimizer import LazyAdam
+    from data.training.learner import Learner
+    from data.training.workers import Workers
 
     if optimizer is None:
-        model = keras.models.clone_model(model, clone_function=learning_copy)
-        optimizer = LazyAdam(0.001, [1.0] * len(model.trainable_variables))
+        rates = [1.0] * len(model.trainable_variables)
+        model = Learner(model, BATCHES * recipe.batch_size, recipe, rates, None, Workers()).copy
+        optimizer = model.optimizer
     model.compile(optimizer, keras.losses.MeanSquaredError(), jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
     rows, shape = np.arange(BATCHES * recipe.batch_size), (BATCHES, recipe.batch_size, -1)
     inputs = {"codes": tf.constant(dataset.encoded.codes(rows).reshape(shape))}
     if "numbers" in model.input:
