@@ -63,7 +63,7 @@ def main():
     if options.predict:
         return prediction.predict_rows(options)
     sets = reuse.load_sets(options)
-    name, output, settings = reuse.resolve_run(options, sets)
+    name, output, settings, recorded = reuse.resolve_run(options, sets)
     started = time.monotonic()
     with joined_workers() as workers, working_folder(output, workers.is_chief) as work:
         if (output / "embeddings.json").exists():
@@ -77,6 +77,8 @@ def main():
             reuse.saved_vocabularies(saved),
             extend=not options.frozen,
             numeric=reuse.numeric_columns(sets),
+            recorded=recorded,
+            resume=options.resume,
         )
         show_columns(dataset)
         reuse.check_uses(dataset, options)

@@ -52,7 +52,7 @@ def main():
     started = time.monotonic()
     with joined_workers() as workers, working_folder(output, workers.is_chief) as work:
         # Read and encode; everything is fitted on training rows alone.
-        dataset = read_dataset(settings_of(options), work / "cache")
+        dataset = read_dataset(settings_of(options), work / "cache", resume=options.resume)
         show_columns(dataset)
 
         # Build and train the model of the categorical columns.

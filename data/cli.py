@@ -16,6 +16,7 @@ from data import InputError, LostWorker, one_line
 from data.sets.names import file_names
 from data.tables.settings import SPLIT_OPTIONS, TABLE_OPTIONS, option
 from data.tables.sources import table_name
+from data.tables.sql import hidden
 
 HERE = Path(__file__).resolve().parents[1]
 SAVED = HERE / "saved_embeddings"
@@ -32,6 +33,13 @@ class LateImport:
         return getattr(importlib.import_module(self._name), attribute)
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose messages hold no password, wherever the address of a database stands."""
+
+    def error(self, message):
+        super().error(hidden(message))
+
+
 def parser_of_both(description, example, add_own=None):
     """The command line of a script, argparse.ArgumentParser.
 
@@ -39,7 +47,7 @@ def parser_of_both(description, example, add_own=None):
         description: its docstring, of which the first sentence is shown.
         add_own: function of a parser that adds options which the other script does not have.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=description.partition("\n\n")[0],
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -56,7 +64,7 @@ def output_folder(options):
     if options.data is None:
         options.data = SHIPPED["data"]
         options.target = options.target or SHIPPED["target"]
-    name = table_name(options.data)
+    name = table_name(options.data, options.sql)
     return name, options.output or SAVED / file_names([name])[name]
 
 
@@ -175,7 +183,7 @@ def keep_freed_memory():
 
 def fail(reason, status=2):
     """End the script with one sentence, however long the names in it are."""
-    reason = one_line(str(reason))
+    reason = hidden(one_line(str(reason)))
     if len(reason) > 2000:
         reason = f"{reason[:1000]} ... {reason[-300:]}"
     print(f"{Path(sys.argv[0]).name}: error: {reason}", file=sys.stderr)

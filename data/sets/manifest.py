@@ -143,6 +143,8 @@ def saved_settings(manifest, folder):
         _need(settings.get(name) is None or _are_texts(settings[name]), folder, name)
     for name in ("target", "task", "split_by", "separator"):
         _need(isinstance(settings.get(name), str | None), folder, name)
+    for name in ("sheet", "sql"):
+        _need(isinstance(settings.get(name), str | None), folder, name)
     _need(isinstance(settings.get("encoding"), str), folder, "encoding")
     seed = settings.get("seed")
     _need(type(seed) is int and 0 <= seed < 2**32, folder, "seed")

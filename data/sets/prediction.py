@@ -17,7 +17,7 @@ from data.tables.dates import DATE_PARTS
 from data.tables.dialect import dialect_of
 from data.tables.encoding import EncodedRows
 from data.tables.formats import column_names
-from data.tables.sources import find_files, table_name
+from data.tables.sources import fetch_databases, find_files, table_name
 from data.training.scoring import prediction_table, to_predictions
 
 raw = LateImport("data.sets.raw_model")
@@ -39,13 +39,10 @@ def predict_rows(options):
     encoding, (settings, _) = saved_encoding(manifest, folder), saved_settings(manifest, folder)
     files = find_files(options.predict, "--predict")
     # New rows may come in another file format; their values are read as those of training.
-    file = {"separator": options.separator, "encoding": options.encoding}
+    file = {name: getattr(options, name) for name in ("separator", "encoding", "sheet", "sql")}
     dialect = dialect_of(settings | file, {v.column: v for v in encoding.vocabularies})
-    features = feature_roles(encoding, settings)
-    extra = [c for c in column_names(files[0], dialect) if c not in features]
-    if extra:
-        print(f"note: columns that are not needed: {one_line(', '.join(extra))[:200]}")
-    output = options.output or folder / "predictions" / f"{table_name(files)}.csv"
+    name = table_name(files, options.sql)
+    output = options.output or folder / "predictions" / f"{name}.csv"
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -53,6 +50,11 @@ def predict_rows(options):
     if output.is_dir():
         raise InputError(f"--output {output}: this is a folder; name the CSV file to write.")
     with tempfile.TemporaryDirectory(prefix=".", dir=output.parent) as work:
+        features = feature_roles(encoding, settings)
+        fetch_databases({"data": files}, dialect, Path(work))
+        extra = [c for c in column_names(files[0], dialect) if c not in features]
+        if extra:
+            print(f"note: columns that are not needed: {one_line(', '.join(extra))[:200]}")
         table = read_table({"data": files}, features, Path(work), dialect=dialect)
         rows, target = EncodedRows(table, encoding), encoding.target
         start_tensorflow()

@@ -11,8 +11,9 @@ from data.progress import show_note
 from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings, saved_vocabulary
 from data.tables.encoding import RESERVED, UNSEEN, Encoding, Vocabulary
-from data.tables.settings import given, settings_of
+from data.tables.settings import OPTION_OF, given, settings_of
 from data.tables.sources import fingerprint
+from data.tables.sql import is_database
 
 
 @dataclass
@@ -102,7 +103,8 @@ def resolve_run(options, sets):
     """What is to be learned: the table that the embeddings were learned from, or another one.
 
     Returns:
-        (name of the table, output folder, settings for `read_dataset`)
+        (name of the table, output folder, settings for `read_dataset`, what the manifest says of
+        its sources or None)
     """
     if options.data is None:
         if len(sets) > 1:
@@ -121,13 +123,19 @@ def resolve_run(options, sets):
                 f"{option}: recorded with the embeddings already; it is only needed with --data."
             )
         for part, entries in sources.items():
-            check_unchanged(entries, part)
-        return manifest["table"], options.output or folder, settings
-    return *output_folder(options), settings_of(options)
+            check_unchanged(entries)
+            # Not what a glob or a folder holds by now.
+            settings[OPTION_OF[part]] = [entry["path"] for entry in entries]
+        return manifest["table"], options.output or folder, settings, sources
+    return *output_folder(options), settings_of(options), None
 
 
-def check_unchanged(entries, part):
-    """Raise InputError if a file is not what the embeddings were learned from."""
+def check_unchanged(entries):
+    """Raise InputError if a file is not what the embeddings were learned from.
+
+    The rows of a database are compared when they are fetched, see `data.tables.fetched`.
+    """
+    entries = [entry for entry in entries if not is_database(entry["path"])]
     for entry in entries:
         name = entry["path"]
         if not name.startswith("openml:") and not Path(name).exists():

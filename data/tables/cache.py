@@ -17,9 +17,11 @@ import pandas as pd
 from data import InputError
 from data.files import sync
 from data.progress import Progress
+from data.tables.columns import agreed
 from data.tables.dates import DATE_PARTS, check_date_names, date_columns
 from data.tables.dialect import USUAL
 from data.tables.disk import Column, DiskArray
+from data.tables.fetched import fetched_folders
 from data.tables.formats import chunks, declared_types
 from data.tables.sources import fingerprint
 
@@ -92,7 +94,7 @@ def read_table(files, roles, folder, *, dialect=USUAL, label="reading"):
     Raises:
         InputError: see `chunks`; also when a file has no rows.
     """
-    sources = {part: fingerprint(names) for part, names in files.items() if names}
+    sources = {part: fingerprint(names, dialect) for part, names in files.items() if names}
     content = {
         part: [entry.get("sha256") or entry for entry in entries]
         for part, entries in sources.items()
@@ -100,7 +102,9 @@ def read_table(files, roles, folder, *, dialect=USUAL, label="reading"):
     asked = [CACHE_VERSION, pd.__version__, content, list(roles.items()), asdict(dialect)]
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
     if not _whole(folder / key):
-        shutil.rmtree(folder, ignore_errors=True)
+        for other in folder.glob("*"):
+            if other not in fetched_folders():
+                shutil.rmtree(other, ignore_errors=True)
         (folder / key).mkdir(parents=True)
         _write(files, roles, folder / key, dialect, label)
     return _open(folder / key)
@@ -152,7 +156,9 @@ def _write(files, roles, folder, dialect, label):
     meta = {
         "parts": parts,
         "numeric": numeric,
-        "types": _types([name for names in files.values() for name in names or []]),
+        "types": agreed(
+            [declared_types(n, dialect) for names in files.values() for n in names or []]
+        ),
         "dictionaries": {column: list(texts) for column, texts in dictionaries.items()},
     }
     (folder / "table.json").write_text(json.dumps(meta), encoding="utf-8")
@@ -162,19 +168,6 @@ def _write(files, roles, folder, dialect, label):
     for name in (*sizes, "sizes.part"):
         sync(folder / name)
     (folder / "sizes.part").rename(folder / "sizes.json")
-
-
-def _types(files):
-    """The types on which all files agree; whole numbers and floats together are floats."""
-    declared = [declared_types(name) for name in files]
-    found = {}
-    for column in declared[0]:
-        types = {types.get(column) for types in declared}
-        if types in ({"int", "float"}, {"float"}):
-            found[column] = "float"
-        elif len(types) == 1:
-            found[column] = types.pop()
-    return found
 
 
 def _codes(values, dictionary):

@@ -23,7 +23,7 @@ from data.tables.encoding import (
     fit_vocabulary,
 )
 from data.tables.formats import column_names, declared_types, first_rows
-from data.tables.sources import default_target, find_parts, fingerprint
+from data.tables.sources import default_target, fetch_databases, find_parts, fingerprint
 from data.tables.split import split_rows
 from data.tables.statistics import count_rows
 from data.tables.target import keep_trained_classes, read_target, target_storage
@@ -71,7 +71,9 @@ class Dataset:
         return keep_on_disk(blocks, self.table.folder)
 
 
-def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
+def read_dataset(
+    settings, folder, vocabularies=None, extend=False, numeric=(), recorded=None, resume=False
+):
     """Read and encode a table.
 
     Args:
@@ -82,6 +84,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
             other columns get theirs from the training rows.
         extend: add categories of the training rows that a saved vocabulary lacks, after its own.
         numeric: columns that were numeric where those were saved; see `data.tables.roles.assign`.
+        recorded, resume: of `data.tables.sources.fetch_databases`.
 
     Raises:
         InputError: anything that is wrong with the files or the options.
@@ -92,6 +95,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     files = find_parts(settings)
     settings = settings | {"target": _target_of(settings, files)}
     dialect = dialect_of(settings, vocabularies)
+    fetch_databases(files, dialect, folder, recorded, resume)
     sample = _sample(files["data"], dialect)
     assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
     storage = _storage(sample, assigned, settings)
@@ -121,7 +125,7 @@ def read_dataset(settings, folder, vocabularies=None, extend=False, numeric=()):
     return Dataset(
         encoding, encoded, split, target.values, prior,
         settings=settings | _settled(assigned, dialect, target.task),
-        sources={part: fingerprint(names) for part, names in files.items()},
+        sources={part: fingerprint(names, dialect) for part, names in files.items()},
         roles=assigned,
         notes=notes,
         seconds={"read": read - started, "encode": time.monotonic() - read},
@@ -139,7 +143,7 @@ def _target_of(settings, files):
 def _sample(files, dialect):
     """The first rows of the table: dict of column -> `data.tables.roles.Values`."""
     for name in files:
-        declared = declared_types(name)
+        declared = declared_types(name, dialect)
         columns = first_rows(name, dialect)
         if any(len(values) for values in columns.values()):
             return {

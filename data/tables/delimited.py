@@ -13,9 +13,20 @@ from data import InputError
 from data.tables.compressed import DAMAGED, opened
 from data.tables.values import text_type, to_numbers
 
+ENDINGS = (".csv", ".tsv", ".txt")
 HEAD_BYTES = 1 << 18
 # The likely separators, and those that are tried when none of these makes two columns.
 SEPARATORS = (",;\t|", "^~\x01\x1f: ")
+# How files of other formats begin, and what to do with them.
+OTHER_FORMATS = {
+    b"PAR1": "Parquet; rename it so that it ends in .parquet",
+    b"ARROW1": "an Arrow file; rename it so that it ends in .arrow",
+    b"SQLite format 3": "an SQLite database; name it as sqlite:///FILE, with --sql TABLE",
+    b"PK\x03\x04": "a workbook or an archive; rename it so that it ends in .xlsx or .zip",
+    b"\xd0\xcf\x11\xe0": "an old workbook; save it as .xlsx",
+    b'{"': "JSON; rename it so that it ends in .jsonl",
+    b"[{": "JSON; rename it so that it ends in .json",
+}
 
 
 def _head(name, encoding, size):
@@ -27,8 +38,9 @@ def _head(name, encoding, size):
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name}: cannot be read ({error}).") from None
-    if block.startswith(b"PAR1"):
-        raise InputError(f"{name}: this is Parquet; rename it so that it ends in .parquet.")
+    for begins, what in OTHER_FORMATS.items():
+        if block.startswith(begins):
+            raise InputError(f"{name}: this is {what}.")
     wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
     if block[:2] in (b"\xff\xfe", b"\xfe\xff") and not wide:
         raise InputError(f"{name}: this is not {encoding}; read it with --encoding utf-16.")
@@ -45,7 +57,15 @@ def _codec(encoding):
     return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
-def csv_header(name, dialect):
+def column_names(name, dialect):
+    return _header(name, dialect)[0]
+
+
+def declared_types(name, dialect=None):
+    return {}
+
+
+def _header(name, dialect):
     """(column names, separator) of a CSV file, whose first rows are checked against the names."""
     size = HEAD_BYTES
     while True:
@@ -93,8 +113,8 @@ def _first_rows(text, separator, count, whole):
     return rows if whole and len(rows) <= count else rows[:-1]
 
 
-def csv_chunks(name, roles, dialect, rows):
-    names, separator = csv_header(name, dialect)
+def chunks(name, roles, dialect, rows):
+    names, separator = _header(name, dialect)
     # Not "category", which would make 1234 of the postcode 01234.
     text = text_type()
     dtypes = {c: "float64" if roles.get(c) == "numeric" else text for c in names}
@@ -127,7 +147,7 @@ def csv_chunks(name, roles, dialect, rows):
                 # Text among the numbers: read again, as text, to tell in which row.
                 texts = dict.fromkeys(roles, "categorical")
                 first = 0
-                for frame, _ in csv_chunks(name, texts, dialect, rows):
+                for frame, _ in chunks(name, texts, dialect, rows):
                     for column, role in roles.items():
                         if role == "numeric":
                             where = f"{name}: the numeric column '{column}'"

@@ -38,6 +38,8 @@ class Dialect:
         keep_na: columns in which texts such as "NA" are categories and only empty is missing.
         na_values: texts that stand for a missing value in all other columns.
         notations: dict of column -> Notation, where it is not the plain one.
+        sheet: of a workbook; None for its only one.
+        sql: the table of a database, or a SELECT.
     """
 
     separator: str | None = None
@@ -45,6 +47,8 @@ class Dialect:
     keep_na: tuple = ()
     na_values: tuple = ()
     notations: dict = field(default_factory=dict)
+    sheet: str | None = None
+    sql: str | None = None
 
     def notation(self, column):
         return self.notations.get(column, PLAIN)
@@ -83,6 +87,8 @@ def dialect_of(settings, vocabularies=None):
         keep_na=tuple(sorted({*(settings["keep_na"] or []), *held})),
         na_values=tuple(settings.get("na_values") or []),
         notations={c: Notation(**n) for c, n in (settings.get("notations") or {}).items()},
+        sheet=settings.get("sheet"),
+        sql=settings.get("sql"),
     )
 
 

@@ -1,25 +1,49 @@
-"""One way into files of every format: their columns, their first rows, then all rows in chunks.
+"""One way into tables of every format: their columns, their first rows, then all rows in chunks.
 
-Categories are read as text, exactly as they stand in the file ("007" stays "007"); numbers are
-read as float64. `first_rows` shows the first rows, so that roles can be decided; `chunks` then
-reads everything once, a part at a time.
+A format is a module with three functions, which take the name of a file or source and the
+`data.tables.dialect.Dialect`:
+
+    column_names(name, dialect)           list of str, in the file's order
+    declared_types(name, dialect)         dict of column -> type, as far as the file itself says
+    chunks(name, roles, dialect, rows)    yields (DataFrame of at most so many rows and at least
+                                          the columns in `roles`, share of the file read, 0 to 1)
+
+and with ENDINGS of file names. To add one, write such a module and name it in READERS. Values come
+as they are in the file: None or NaN for missing, text as it stands ("007" stays "007"). What they
+mean is found out here, in one way for all formats.
 """
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
 
 from data import InputError
-from data.tables.delimited import csv_chunks, csv_header
+from data.tables import arrow, delimited, fetched, openml, parquet, records, workbook
+from data.tables.columns import check_distinct
+from data.tables.compressed import COMPRESSED
 from data.tables.dialect import USUAL
-from data.tables.openml import openml_chunks, openml_table, pandas_type
-from data.tables.parquet import arrow_type, is_parquet, open_parquet, parquet_chunks
+from data.tables.sql import is_database
 from data.tables.values import to_categories, to_dates, to_numbers, without_texts
+
+READERS = (delimited, parquet, arrow, records, workbook)
+READER_OF = {ending: reader for reader in READERS for ending in reader.ENDINGS}
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
 CHUNK_ROWS, CHUNK_VALUES = 500_000, 10_000_000
 SAMPLE_ROWS, SAMPLE_VALUES = 100_000, 4_000_000
+
+
+def reader_of(name):
+    """The module that reads a file, an OpenML data set or a database."""
+    if name.startswith("openml:"):
+        return openml
+    if is_database(name):
+        return fetched
+    path = Path(name)
+    ending = Path(path.stem).suffix if path.suffix.lower() in COMPRESSED else path.suffix
+    return READER_OF.get(ending.lower(), delimited)
 
 
 def column_names(name, dialect=USUAL):
@@ -28,35 +52,19 @@ def column_names(name, dialect=USUAL):
     Raises:
         InputError: the file is no table, or names a column twice.
     """
-    if name.startswith("openml:"):
-        names = list(openml_table(name)[0].columns)
-    elif is_parquet(name):
-        with open_parquet(name) as file:
-            names = list(file.schema_arrow.names)
-    else:
-        names = csv_header(name, dialect)[0]
-    seen = set()
-    for column in names:
-        if column in seen:
-            raise InputError(f"{name}: the column '{column}' is there twice; rename one of them.")
-        seen.add(column)
+    names = reader_of(name).column_names(name, dialect)
+    check_distinct(names, name)
     return names
 
 
-def declared_types(name):
-    """What a file itself says about its columns, as Parquet and OpenML do and CSV cannot.
+def declared_types(name, dialect=USUAL):
+    """What a file itself says about its columns, as Parquet does and CSV cannot.
 
     Returns:
-        dict of column -> "int", "float", "bool", "str", "date" or "compound", where declared.
+        dict of column -> "int", "float", "bool", "str", "date", "compound", or "null" for one
+        without any value; columns about which it says nothing are not in it.
     """
-    if name.startswith("openml:"):
-        frame = openml_table(name)[0]
-        return {c: kind for c in frame if (kind := pandas_type(frame[c]))}
-    if is_parquet(name):
-        with open_parquet(name) as file:
-            schema = file.schema_arrow
-        return {c: kind for c in schema.names if (kind := arrow_type(schema.field(c).type))}
-    return {}
+    return reader_of(name).declared_types(name, dialect)
 
 
 def first_rows(name, dialect=USUAL, rows=SAMPLE_ROWS):
@@ -70,7 +78,7 @@ def first_rows(name, dialect=USUAL, rows=SAMPLE_ROWS):
         InputError: the file is no table, or names a column twice.
     """
     names = column_names(name, dialect)
-    types = declared_types(name)
+    types = declared_types(name, dialect)
     names = [column for column in names if types.get(column) != "compound"]
     roles = dict.fromkeys(names, "categorical")
     rows = min(rows, max(SAMPLE_VALUES // max(len(names), 1), 1000))
@@ -100,12 +108,7 @@ def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
         if column not in present:
             raise InputError(f"{name}: the column '{column}' is missing; add it.")
     rows = min(rows, max(CHUNK_VALUES // max(len(present), 1), 1000))
-    if name.startswith("openml:"):
-        parts = openml_chunks(name, list(roles), rows)
-    elif is_parquet(name):
-        parts = parquet_chunks(name, list(roles), rows)
-    else:
-        parts = csv_chunks(name, roles, dialect, rows)
+    parts = reader_of(name).chunks(name, roles, dialect, rows)
     first, day_first = 0, {}
     for frame, share in _ahead(parts):
         columns = {}

@@ -11,20 +11,29 @@ from data import InputError
 from data.tables.compressed import DAMAGED
 
 
-def pandas_type(values):
+def column_names(name, dialect=None):
+    return list(openml_table(name)[0].columns)
+
+
+def declared_types(name, dialect=None):
+    frame = openml_table(name)[0]
+    return {column: kind for column in frame if (kind := _type(frame[column]))}
+
+
+def chunks(name, roles, dialect, rows):
+    frame = openml_table(name)[0][list(roles)]
+    for start in range(0, len(frame), rows):
+        part = frame.iloc[start : start + rows]
+        yield part, min((start + rows) / len(frame), 1.0)
+
+
+def _type(values):
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.cat.categories
     return {
         "integer": "int", "floating": "float", "mixed-integer-float": "float", "boolean": "bool",
         "string": "str", "datetime64": "date",
     }.get(pd.api.types.infer_dtype(values, skipna=True))  # fmt: skip
-
-
-def openml_chunks(name, columns, rows):
-    frame = openml_table(name)[0][columns]
-    for start in range(0, len(frame), rows):
-        part = frame.iloc[start : start + rows]
-        yield part, min((start + rows) / len(frame), 1.0)
 
 
 @functools.cache

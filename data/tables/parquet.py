@@ -1,62 +1,71 @@
-"""Parquet files: their columns, declared types, and rows in chunks."""
+"""Parquet files: their columns, declared types, and rows in chunks.
+
+Folders named `key=value` above a file are columns of it, as Hive, Spark and pandas write them.
+"""
 
 import contextlib
+import os
+from pathlib import Path
+from urllib.parse import unquote
 
-from data import InputError
-from data.tables.compressed import DAMAGED
+import pandas as pd
 
-PARQUET = (".parquet", ".pq")
+from data.tables.arrow import reading, schema_types, to_frame
+
+ENDINGS = (".parquet", ".pq")
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
-def is_parquet(name):
-    return name.lower().endswith(PARQUET)
+def column_names(name, dialect=None):
+    with _opened(name) as file:
+        names = list(file.schema_arrow.names)
+    return names + [key for key in _partition(name) if key not in names]
+
+
+def declared_types(name, dialect=None):
+    with _opened(name) as file:
+        return schema_types(file.schema_arrow)
+
+
+def chunks(name, roles, dialect, rows):
+    with _opened(name) as file:
+        done, total = 0, max(file.metadata.num_rows, 1)
+        inside = [column for column in roles if column in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=rows, columns=inside):
+            done += batch.num_rows
+            frame = to_frame(batch) if inside else pd.DataFrame(index=range(batch.num_rows))
+            for key, value in _partition(name).items():
+                if key in roles and key not in inside:
+                    codes = [0 if value is not None else -1] * len(frame)
+                    frame[key] = pd.Categorical.from_codes(codes, [value or ""])
+            yield frame, done / total
+
+
+def files_in(folder):
+    """The Parquet files in a folder and in the folders in it, list of str, sorted."""
+    return sorted(
+        str(path)
+        for path in Path(folder).rglob("*")
+        if path.suffix.lower() in ENDINGS
+        and not any(part[0] in "._" for part in path.relative_to(folder).parts)
+    )
+
+
+def _partition(name):
+    """dict of key -> text or None for the folders `key=value` right above a file."""
+    found = {}
+    for folder in Path(os.path.abspath(name)).parents:
+        key, equals, value = folder.name.partition("=")
+        if not (key and equals):
+            break
+        found[unquote(key)] = None if value == NO_VALUE else unquote(value)
+    return dict(reversed(found.items()))
 
 
 @contextlib.contextmanager
-def open_parquet(name):
-    """The open file; whatever is wrong with it becomes an InputError."""
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(
-            f"{name}: reading Parquet takes one more package; pip install pyarrow."
-        ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(name) as file:
-            yield file
-    except InputError:
-        raise
-    except (*DAMAGED, TypeError, KeyError) as error:
-        reason = str(error).strip(" .\n").partition("\n")[0]
-        raise InputError(f"{name}: cannot be read as Parquet ({reason}).") from None
-
-
-def arrow_type(kind):
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    for name, tests in (
-        ("int", [types.is_integer]),
-        ("float", [types.is_floating, types.is_decimal]),
-        ("bool", [types.is_boolean]),
-        ("str", [types.is_string, types.is_large_string, types.is_string_view]),
-        ("date", [types.is_timestamp, types.is_date]),
-        ("compound", [types.is_nested]),
+def _opened(name):
+    with (
+        reading(name, "Parquet", "pyarrow.parquet") as pyarrow,
+        pyarrow.parquet.ParquetFile(name) as file,
     ):
-        if any(test(kind) for test in tests):
-            return name
-    return None
-
-
-def parquet_chunks(name, columns, rows):
-    with open_parquet(name) as file:
-        done, total = 0, max(file.metadata.num_rows, 1)
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            done += batch.num_rows
-            frame = batch.to_pandas(
-                integer_object_nulls=True,  # a missing value must not turn 5 into 5.0
-                date_as_object=False,
-                ignore_metadata=True,  # what was an index of pandas is a column here
-            )
-            yield frame, done / total
+        yield file

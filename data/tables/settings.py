@@ -6,6 +6,8 @@ the table as the first one did. To add one, add a line, and read it where it mat
 
 import os
 
+from data.tables.sql import is_database, without_password
+
 COLUMNS = {"nargs": "+", "metavar": "COLUMN"}
 FILES = {"nargs": "+", "metavar": "FILE"}
 
@@ -13,8 +15,9 @@ FILES = {"nargs": "+", "metavar": "FILE"}
 TABLE_OPTIONS = {
     "data": FILES
     | {
-        "help": "CSV, TSV or Parquet files or globs that make one table, or openml:NAME_OR_ID "
-        "(default: the shipped table)"
+        "help": "CSV, TSV, Parquet, Arrow, JSON or Excel files or globs that make one table, a "
+        "folder of Parquet files, a database as postgresql://USER@HOST/NAME or sqlite:///FILE, or "
+        "openml:NAME_OR_ID (default: the shipped table)"
     },
     "target": {"metavar": "COLUMN", "help": "the column to predict"},
     "categorical": COLUMNS
@@ -51,6 +54,8 @@ TABLE_OPTIONS = {
         "metavar": "NAME",
         "help": "of a CSV's text (default: utf-8)",
     },
+    "sheet": {"metavar": "NAME", "help": "of a workbook (default: its only one)"},
+    "sql": {"metavar": "TABLE_OR_SELECT", "help": "what to read from a database"},
 }
 SPLIT_OPTIONS = {
     "split_by": {
@@ -64,6 +69,10 @@ SPLIT_OPTIONS = {
 RECORDED = TABLE_OPTIONS | SPLIT_OPTIONS  # all but the seed, which each script may have its own
 
 
+# part of a table -> the option that names its files
+OPTION_OF = {"data": "data", "validation": "validation_data", "test": "test_data"}
+
+
 def option(name):
     """The option's spelling on the command line."""
     return "--" + name.replace("_", "-")
@@ -72,15 +81,22 @@ def option(name):
 def settings_of(options):
     """The options that say how a table is read, as the manifest keeps them: dict.
 
-    Files get absolute paths, so that they are found again from any folder.
+    Files get absolute paths, so that they are found again from any folder; addresses of databases
+    lose their passwords, see `data.tables.sql.without_password`.
     """
     settings = {name: getattr(options, name) for name in (*RECORDED, "seed")}
-    for part in ("data", "validation_data", "test_data"):
-        settings[part] = [
-            source if source.startswith("openml:") else os.path.abspath(source)
-            for source in settings[part] or []
-        ]
+    for name in OPTION_OF.values():
+        settings[name] = [_as_recorded(source) for source in settings[name] or []]
     return settings
+
+
+def _as_recorded(source):
+    """A source as it is found again from any folder; never a password."""
+    if is_database(source):
+        return without_password(source)
+    if source.startswith("openml:") or "://" in source:
+        return source
+    return os.path.abspath(source)
 
 
 def given(options):

@@ -8,64 +8,112 @@ from pathlib import Path
 
 from data import InputError
 from data.progress import Progress
+from data.tables import fetched, parquet, workbook
 from data.tables.compressed import COMPRESSED
+from data.tables.dialect import USUAL
+from data.tables.formats import READER_OF, reader_of
 from data.tables.openml import openml_table
-from data.tables.parquet import PARQUET
+from data.tables.settings import OPTION_OF, option
+from data.tables.sql import hidden, is_database, is_query, without_password
+
+SQLITE = (".db", ".sqlite", ".sqlite3")
 
 
 def find_parts(settings):
     """The files of every part of a table: dict of "data", "validation", "test" -> list of str.
 
     Raises:
-        InputError: see `find_files`.
+        InputError: see `find_files`; also when an option goes with no source of its kind.
     """
-    return {
-        "data": find_files(settings["data"], "--data"),
-        "validation": find_files(settings["validation_data"] or [], "--validation-data"),
-        "test": find_files(settings["test_data"] or [], "--test-data"),
+    files = {
+        part: find_files(settings[name] or [], option(name)) for part, name in OPTION_OF.items()
     }
+    names = [name for part in files.values() for name in part]
+    databases = [name for name in names if is_database(name)]
+    if settings.get("sql") and not databases:
+        raise InputError("--sql: this goes with the address of a database in --data.")
+    if settings.get("sheet") and workbook not in map(reader_of, names):
+        raise InputError("--sheet: this goes with a workbook in --data.")
+    if len(set(databases)) < len(databases):
+        raise InputError(
+            f"--sql: {databases[-1]} is named for two parts, which would be the same rows; write "
+            "validation and test rows to files."
+        )
+    return files
 
 
 def find_files(sources, option="--data"):
-    """Names on the command line -> the files they stand for, in order.
+    """Names on the command line -> the files and other sources they stand for, in order.
 
     Args:
-        sources: list of str: paths, globs, or ``openml:NAME_OR_ID``.
+        sources: list of str: paths, globs, folders of Parquet files, addresses of databases, or
+            ``openml:NAME_OR_ID``.
         option: the option that they were given to, for messages.
 
     Returns:
-        list of str: paths of existing files, and ``openml:`` names as they are.
+        list of str: paths of existing files, addresses of databases without passwords, and
+        ``openml:`` names as they are.
 
     Raises:
-        InputError: a file is missing, empty or a folder, or a glob matches nothing.
+        InputError: a file is missing, empty or a folder, a glob matches nothing, or it would have
+            to be downloaded.
     """
-    files = []
-    for source in sources:
-        if not source.startswith("openml:") and not _exists(source) and glob.has_magic(source):
-            found = sorted(glob.glob(source))
-            if not found:
-                raise InputError(f"{option} {source}: no file matches; check the pattern.")
-            files += found
-        else:
-            files.append(source)
+    files = [name for source in sources for name in _files_of(source, option)]
     for name in files:
         if files.count(name) > 1:
             raise InputError(f"{option} {name}: the file is named twice; name it once.")
-        if name.startswith("openml:"):
-            continue
-        if not _exists(name):
-            raise InputError(f"{option} {name}: there is no such file; check the path.")
-        if Path(name).is_dir():
-            ending = "parquet" if name.lower().endswith(PARQUET) else "csv"
-            pattern = f"'{name.rstrip('/')}/*.{ending}'"
-            raise InputError(f"{option} {name}: this is a folder; name a file, or {pattern}.")
-        if not Path(name).is_file():
-            raise InputError(f"{option} {name}: this is no plain file; write it to one first.")
-        if Path(name).stat().st_size == 0:
-            raise InputError(f"{option} {name}: the file is empty; check what wrote it.")
-        if not os.access(name, os.R_OK):
-            raise InputError(f"{option} {name}: you may not read this file; see its permissions.")
     return files
+
+
+def _files_of(source, option):
+    if source.startswith("openml:"):
+        return [source]
+    if is_database(source):
+        return [without_password(source)]
+    if "://" in source:
+        raise InputError(f"{option} {hidden(source)}: download the file first, and name it here.")
+    found = [source]
+    if not _exists(source) and glob.has_magic(source):
+        found = sorted(glob.glob(source))
+        if not found:
+            raise InputError(f"{option} {source}: no file matches; check the pattern.")
+    files = []
+    for name in found:
+        inside = parquet.files_in(name) if _exists(name) and Path(name).is_dir() else [name]
+        for each in inside or [name]:
+            _check_file(each, option)
+        files += inside
+    return files
+
+
+def _check_file(name, option):
+    if not _exists(name):
+        raise InputError(f"{option} {name}: there is no such file; check the path.")
+    if Path(name).is_dir():
+        pattern = f"'{name.rstrip('/')}/*.csv'"
+        raise InputError(f"{option} {name}: this is a folder; name a file, or {pattern}.")
+    if not Path(name).is_file():
+        raise InputError(f"{option} {name}: this is no plain file; write it to one first.")
+    if Path(name).stat().st_size == 0:
+        raise InputError(f"{option} {name}: the file is empty; check what wrote it.")
+    if not os.access(name, os.R_OK):
+        raise InputError(f"{option} {name}: you may not read this file; see its permissions.")
+
+
+def fetch_databases(files, dialect, folder, recorded=None, resume=False):
+    """Read the rows of all databases into files in `folder`, where they stay for later scripts.
+
+    Args:
+        files: of `find_parts`; recorded: the manifest's entries of the same parts, where the rows
+            must be those; resume: take up what an interrupted run has read.
+
+    Raises:
+        InputError: see `data.tables.fetched.fetch`.
+    """
+    for part, names in files.items():
+        known = {entry["path"]: entry.get("sha256") for entry in (recorded or {}).get(part, [])}
+        for name in filter(is_database, names):
+            fetched.fetch(name, dialect.sql, folder, known.get(name), resume)
 
 
 def _exists(name):
@@ -75,25 +123,32 @@ def _exists(name):
         return False
 
 
-def table_name(sources):
-    """The table's name, for its output folder: the first file's without its endings."""
-    name = Path(sources[0].replace("openml:", "openml-", 1)).name
-    while Path(name).suffix.lower() in (*COMPRESSED, *PARQUET, ".csv", ".tsv", ".txt"):
+def table_name(sources, sql=None):
+    """The table's name, for its output folder: the first file's without its endings; that of the
+    table of a database, or of the database where a SELECT is given."""
+    first = sources[0].replace("openml:", "openml-", 1)
+    if is_database(first):
+        first = sql if sql and not is_query(sql) else first.partition("?")[0].partition("://")[2]
+    name = Path(first).name
+    while Path(name).suffix.lower() in (*COMPRESSED, *READER_OF, *SQLITE):
         name = Path(name).stem
     return name.strip("*?[]-_. ") or "table"
 
 
-def fingerprint(files):
+def fingerprint(files, dialect=USUAL):
     """What is read, by its content.
 
     Returns:
-        list of {"path": str, "sha256": str}, one for each file; for an OpenML data set, whose
-        numbers stand for unchanging versions, {"path": str, "id": str}.
+        list of {"path": str, "sha256": str}, one for each file, or database whose rows have been
+        fetched; for an OpenML data set, whose numbers stand for unchanging versions,
+        {"path": str, "id": str}.
     """
     found = []
     for name in files:
         if name.startswith("openml:"):
             found.append({"path": name, "id": openml_table(name)[2]})
+        elif is_database(name):
+            found.append({"path": name, "sha256": fetched.content(name, dialect.sql)})
         else:
             status = os.stat(name)
             digest = _sha256(name, status.st_size, status.st_mtime_ns, status.st_ino)
