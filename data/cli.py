@@ -12,11 +12,10 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from data import InputError, LostWorker, one_line
+from data import InputError, LostWorker, one_line, without_passwords
 from data.sets.names import file_names
 from data.tables.settings import SPLIT_OPTIONS, TABLE_OPTIONS, option
 from data.tables.sources import table_name
-from data.tables.sql import hidden
 
 HERE = Path(__file__).resolve().parents[1]
 SAVED = HERE / "saved_embeddings"
@@ -37,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     """One whose messages hold no password, wherever the address of a database stands."""
 
     def error(self, message):
-        super().error(hidden(message))
+        super().error(without_passwords(message))
 
 
 def parser_of_both(description, example, add_own=None):
@@ -183,7 +182,7 @@ def keep_freed_memory():
 
 def fail(reason, status=2):
     """End the script with one sentence, however long the names in it are."""
-    reason = hidden(one_line(str(reason)))
+    reason = without_passwords(one_line(str(reason)))
     if len(reason) > 2000:
         reason = f"{reason[:1000]} ... {reason[-300:]}"
     print(f"{Path(sys.argv[0]).name}: error: {reason}", file=sys.stderr)

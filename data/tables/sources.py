@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from data import InputError
+from data import InputError, without_passwords
 from data.progress import Progress
 from data.tables import fetched, parquet, workbook
 from data.tables.compressed import COMPRESSED
@@ -14,7 +14,7 @@ from data.tables.dialect import USUAL
 from data.tables.formats import READER_OF, reader_of
 from data.tables.openml import openml_table
 from data.tables.settings import OPTION_OF, option
-from data.tables.sql import hidden, is_database, is_query, without_password
+from data.tables.sql import is_database, is_query, without_password
 
 SQLITE = (".db", ".sqlite", ".sqlite3")
 
@@ -71,7 +71,9 @@ def _files_of(source, option):
     if is_database(source):
         return [without_password(source)]
     if "://" in source:
-        raise InputError(f"{option} {hidden(source)}: download the file first, and name it here.")
+        raise InputError(
+            f"{option} {without_passwords(source)}: download the file first, and name it here."
+        )
     found = [source]
     if not _exists(source) and glob.has_magic(source):
         found = sorted(glob.glob(source))

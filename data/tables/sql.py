@@ -10,7 +10,7 @@ import re
 import sqlite3
 from urllib.parse import quote
 
-from data import InputError
+from data import InputError, without_passwords
 
 PASSWORD = "DATABASE_PASSWORD"  # in the environment
 OTHER_SCHEMES = re.compile(r"(https?|ftps?|sftp|s3a?|gs|gcs|abfss?|az|hdfs|file)://", re.I)
@@ -45,7 +45,7 @@ def without_password(source):
         backend = url.get_backend_name()
     except (ValueError, sqlalchemy.exc.ArgumentError):
         raise InputError(
-            f"{hidden(source)}: this is no address of a database; write "
+            f"{without_passwords(source)}: this is no address of a database; write "
             "postgresql://USER@HOST/DATABASE or sqlite:///FILE."
         ) from None
     if "@" in (url.host or "") or any(SECRET.search(key) for key in url.query):
@@ -62,11 +62,6 @@ def without_password(source):
     if url.password is not None:
         _passwords[bare] = str(url.password)
     return bare
-
-
-def hidden(text):
-    """The text with the passwords of all addresses in it replaced by ***."""
-    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
 
 
 def read_rows(name, sql, rows):
@@ -165,7 +160,9 @@ def _connected(name):
             way_out = f"give the right password in the environment as {PASSWORD}"
         if password:
             reason = reason.replace(password, "***")
-        raise InputError(f"{name}: cannot be read ({hidden(reason)}); {way_out}.") from None
+        raise InputError(
+            f"{name}: cannot be read ({without_passwords(reason)}); {way_out}."
+        ) from None
 
 
 def _sqlalchemy():
