@@ -40,6 +40,7 @@ from data.sets.manifest import describe
 from data.sets.publishing import publish, working_folder
 from data.sets.saving import seal, write_vectors
 from data.tables.dataset import read_dataset
+from data.tables.dialect import dialect_of
 from data.tables.encoding import FARTHEST, UNSEEN
 from data.training.checkpoint import open_checkpoint
 from data.training.scoring import featureless_loss
@@ -132,7 +133,9 @@ def main():
             metrics["seconds"] = seconds(dataset, started, trained)
             write_vectors(folder, manifest, vectors)
             write_results(folder, dataset, history, metrics, predicted, manifest)
-            raw.raw_model(model, dataset.encoding).save(folder / "model.keras")
+            raw.raw_model(model, dataset.encoding, dialect_of(dataset.settings)).save(
+                folder / "model.keras"
+            )
             show_note(draw_curves(folder, history, "Final model"))
             if compared is not None:
                 compared.to_csv(folder / "comparison.csv", index=False)

@@ -3,6 +3,7 @@
 Imports Keras at its top: import it once TensorFlow has been started.
 """
 
+import re
 import warnings
 
 import keras
@@ -10,69 +11,149 @@ import numpy as np
 from keras import ops
 
 from data import InputError
-from data.tables.encoding import FARTHEST, MISSING, RESERVED
-from data.tables.values import MISSING_TEXTS
+from data.tables.dialect import USUAL
+from data.tables.encoding import (
+    FARTHEST,
+    FLOAT32_TINY,
+    LARGEST_LOG,
+    MISSING,
+    UNSEEN,
+    as_float32,
+)
 
 
-def raw_model(network, encoding):
+def raw_model(network, encoding, dialect=USUAL):
     """The network behind layers that take raw columns, so that the saved file is complete.
+
+    Args:
+        network: of build_embed_model.py; it is copied.
+        dialect: `data.tables.dialect.Dialect` of the table: which texts stand for missing values.
 
     Returns:
         keras.Model: dict of column -> [batch], text for categories (empty for missing), float64
-        for numbers (NaN for missing) -> {"predicted", "predicted_median"}, the mean and the median
-        in the target's units, float32 [batch, 1] each, or class probabilities [batch, classes].
+        for numbers (NaN for missing) -> float64 [batch, 2], the mean and the median in the
+        target's units, or class probabilities [batch, classes].
     """
-    trained, network = network, keras.Model.from_config(network.get_config())
-    network.set_weights(trained.get_weights())  # a copy that knows nothing of our optimizer
-    inputs, codes, numbers = {}, [], []
-    for i, vocabulary in enumerate(encoding.vocabularies):
-        texts = vocabulary.texts()
-        # Other spellings of a category, and of a missing value, after the categories themselves.
-        others = {text: MISSING for text in ("", *MISSING_TEXTS)} | vocabulary.spellings
-        others = {text: row for text, row in others.items() if text not in set(texts)}
-        text = keras.Input((), dtype="string", name=input_name(vocabulary.column, i))
-        lookup = keras.layers.StringLookup(
-            vocabulary=[*texts, *others], mask_token=None, num_oov_indices=1, name=f"lookup_{i}"
-        )
-        index = ops.cast(lookup(text), "int32")  # 0 where unseen, then the categories in order
-        other = ops.take(
-            np.array([0, *others.values()], "int32"), ops.maximum(index - len(texts), 0)
-        )
-        row = ops.where(index > len(texts), other, index + (RESERVED - 1))
-        inputs[vocabulary.column] = text
-        codes.append(row)
-    arrays = {"codes": ops.stack(codes, axis=1)}
-    for i, numeric in enumerate(encoding.numerics):
-        number = keras.Input((), dtype="float64", name=input_name(numeric.column, i))
-        inputs[numeric.column] = number
-        scaled = ops.clip((number - numeric.center) / numeric.scale, -FARTHEST, FARTHEST)
-        numbers.append(ops.cast(scaled, "float32"))
-    if numbers:
-        arrays["numbers"] = ops.stack(numbers, axis=1)
+    columns = [each.column for each in (*encoding.vocabularies, *encoding.numerics)]
+    inputs = {}
+    for column, name in zip(columns, input_names(columns), strict=True):
+        dtype = "string" if len(inputs) < len(encoding.vocabularies) else "float64"
+        inputs[column] = keras.Input((), dtype=dtype, name=name)
+    # A model knows its layers and inputs by one set of names. All layers are therefore in a model
+    # of their own, whose name no column has.
+    inner = encoded_model(network, encoding, dialect, unused_name("raw_rows", columns))
     with warnings.catch_warnings():  # Keras warns of names that it does not allow in a layer
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
-        return keras.Model(inputs, predictions(network(arrays), encoding.target))
+        return keras.Model(inputs, inner(list(inputs.values())))
+
+
+def encoded_model(network, encoding, dialect, name):
+    """The same for a list of inputs: first categorical columns, then numeric ones."""
+    copy = keras.Model.from_config(network.get_config())  # it knows nothing of our optimizer
+    copy.set_weights(network.get_weights())
+    texts = [
+        keras.Input((), dtype="string", name=f"text_{i}") for i in range(len(encoding.vocabularies))
+    ]
+    numbers = [
+        keras.Input((), dtype="float64", name=f"number_{i}") for i in range(len(encoding.numerics))
+    ]
+    codes = [
+        embedding_row(text, vocabulary, dialect.missing_texts(vocabulary.column))
+        for text, vocabulary in zip(texts, encoding.vocabularies, strict=True)
+    ]
+    arrays = {"codes": ops.stack(codes, axis=1)}
+    if numbers:
+        scaled = [
+            scaled_number(number, numeric, dialect.na_values_of(numeric.column))
+            for number, numeric in zip(numbers, encoding.numerics, strict=True)
+        ]
+        arrays["numbers"] = ops.stack(scaled, axis=1)
+    outputs = predictions(copy(arrays), encoding.target)
+    return keras.Model([*texts, *numbers], outputs, name=name)
+
+
+def embedding_row(text, vocabulary, missing_texts):
+    """Texts of one column, string [batch] -> rows of its embedding, int32 [batch].
+
+    What `data.tables.encoding.Vocabulary.find` says of each text, and row 0 for missing ones.
+    """
+    rows = vocabulary.row_of_texts()
+    rows |= {other: MISSING for other in missing_texts if other not in rows}
+    lookup = keras.layers.StringLookup(
+        vocabulary=[*rows],
+        mask_token=None,
+        num_oov_indices=1,
+        oov_token=unused_name("[UNK]", rows),  # Keras would take a category of this name for it
+    )
+    found = ops.cast(lookup(text), "int32")  # 0 where unseen, then as in `rows`
+    return ops.take(np.array([UNSEEN, *rows.values()], "int32"), found)
+
+
+def scaled_number(number, numeric, na_values):
+    """One numeric column, float64 [batch] -> float32 [batch], scaled; missing ones NaN.
+
+    What `data.tables.encoding.EncodedRows.numbers` gives for the same numbers.
+    """
+    nearest = ops.cast(ops.cast(number, "float32"), "float64")
+    nearest = ops.where(ops.abs(nearest) < FLOAT32_TINY, 0.0, nearest)
+    known = ops.isfinite(nearest)
+    for missing in as_float32(np.array([*map(_as_number, na_values)], "float64")):
+        known = ops.logical_and(known, ops.not_equal(nearest, float(missing)))
+    scaled = ops.clip((nearest - numeric.center) / numeric.scale, -FARTHEST, FARTHEST)
+    return ops.cast(ops.where(known, scaled, float("nan")), "float32")
+
+
+def _as_number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan  # which no number equals
 
 
 def predictions(outputs, target):
-    """The layers after the network: the mean over its members, in the target's units."""
+    """The layers after the network, as `data.training.scoring.to_predictions`, in float64: means
+    over the members of the mean and the median in the target's units, or of probabilities."""
+    outputs = ops.cast(outputs, "float64")
     if target.task == "regression":
-        found = {}
-        for name, shift in (("predicted", target.shift), ("predicted_median", 0.0)):
+        found = []
+        for shift in (target.shift, 0.0):
             values = (outputs + shift) * target.std + target.mean
             if target.transform == "log1p":
-                values = ops.expm1(ops.clip(values, 0.0, 88.0))
-            found[name] = ops.mean(values, axis=1)
-        return found
+                values = ops.expm1(ops.clip(values, 0.0, LARGEST_LOG))
+            found.append(ops.mean(values, axis=1))
+        return ops.concatenate(found, axis=1)
     if target.task == "binary":
         positive = ops.mean(ops.sigmoid(outputs), axis=1)
         return ops.concatenate([1.0 - positive, positive], axis=1)
     return ops.mean(ops.softmax(outputs, axis=-1), axis=1)
 
 
-def input_name(column, i):
-    """The name of a column's input layer: its own, where Keras allows it."""
-    return column if "/" not in column and column else f"column {i}"
+def input_names(columns):
+    """The name of each column's input layer: the column's own where Keras and TensorFlow allow it.
+
+    Keras allows no slash. In an exported model TensorFlow makes underscores of all but letters and
+    digits, and refuses names that then are alike, but for capitals ("ad group", "Ad_group").
+    """
+    plain = [re.sub(r"\W", "_", column).casefold() for column in columns]
+    names = [
+        column
+        if column and "/" not in column and column != "self" and plain.count(as_plain) == 1
+        else None
+        for column, as_plain in zip(columns, plain, strict=True)
+    ]
+    taken = set(plain)
+    for i, as_plain in enumerate(plain):
+        if names[i] is None:
+            names[i] = unused_name(f"{as_plain}_{i}", taken)
+            taken.add(names[i])
+    return names
+
+
+def unused_name(name, taken):
+    """The name, lengthened by underscores until it is none of those taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def load_network(path, encoding):
@@ -86,7 +167,7 @@ def load_network(path, encoding):
     if encoding.numerics:
         inputs["numbers"] = np.zeros((1, len(encoding.numerics)), "float32")
     try:
-        network = keras.saving.load_model(path, safe_mode=True).get_layer("network")
+        network = network_inside(keras.saving.load_model(path, safe_mode=True))
         shape = network.predict(inputs, verbose=0).shape
         fits = len(shape) == 3 and shape[0] == 1 and shape[2] == encoding.target.outputs
     except Exception as error:  # whatever Keras raises on a file that is not what we saved
@@ -96,6 +177,12 @@ def load_network(path, encoding):
     if not fits:
         raise InputError(f"{path} cannot be used: it is another model; train it again")
     return network
+
+
+def network_inside(model):
+    """The network inside a model of `raw_model`, of today or as it was first made."""
+    (inner,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    return inner if inner.name == "network" else inner.get_layer("network")
 
 
 def frozen_network(path, encoding, i):

@@ -17,6 +17,8 @@ from data.tables.encoding import (
     SAMPLED_VALUES,
     EncodedRows,
     Encoding,
+    as_float32,
+    check_told_apart,
     extend_vocabulary,
     fit_numeric,
     fit_target,
@@ -120,6 +122,10 @@ def read_dataset(
     categorical, numeric = _feature_columns(assigned, statistics.counts, files["data"][0])
     known = {column: vocabularies.get(column) for column in categorical}
     encoding = fit_encoding(table, split["train"], target, statistics, known, numeric, extend)
+    for numeric in encoding.numerics:
+        if numeric.column in assigned:  # not the days of a date, which nobody can write otherwise
+            numbers = table.values(numeric.column)
+            check_told_apart(numeric, numbers[split["train"][:SAMPLED_ROWS]])
     encoded = EncodedRows(table, encoding)
     _describe_categories(encoded, statistics, target.task)
     return Dataset(
@@ -259,7 +265,8 @@ def fit_encoding(table, train, target, statistics, vocabularies, numeric, extend
     """
     most = min(SAMPLED_ROWS, SAMPLED_VALUES // max(len(table.numeric), 1))
     sampled = train[:: -(-len(train) // most)]
-    numbers, bounds = table.numbers[sampled], (statistics.target_low, statistics.target_high)
+    numbers = as_float32(table.numbers[sampled])
+    bounds = (statistics.target_low, statistics.target_high)
     return Encoding(
         vocabularies=[
             _vocabulary(table, column, statistics.counts[column][:-1], saved, extend)

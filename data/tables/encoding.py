@@ -5,10 +5,10 @@ Row 0 of every vocabulary stands for a missing value and row 1 for one that trai
 """
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 
 from data import InputError
 from data.tables import roles
@@ -21,6 +21,12 @@ SAMPLED_ROWS, SAMPLED_VALUES = 1_000_000, 10_000_000
 BINS, ROWS_OF_A_BIN = 48, 32  # of a numeric column, at most and at least
 FARTHEST = 1e6  # of a scaled number
 FLOAT32_MAX = float(np.finfo("float32").max)
+FLOAT32_TINY = float(np.finfo("float32").tiny)  # the smallest with all its digits
+LARGEST_LOG = 88.0  # of a number that float32 holds
+TOLD_APART = 0.01  # of a column's spread
+# 102, 102.0, and 1e+16, as Python writes large floats
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
+DECIMAL_ZERO = re.compile(r"-?(\d+\.0|\d(\.\d+)?e\+1[67])")
 SMALLEST_SCALE = float(np.finfo("float64").tiny)  # TensorFlow's threads take less for zero
 
 
@@ -33,8 +39,7 @@ class Vocabulary:
         type: "str", "int", "float" or "bool", the type of `values`.
         values: list of categories.
         spellings: dict of text -> embedding row, for texts that the training rows held and that
-            differ from the category's usual text (1.50 for 1.5): a model that takes text needs
-            them, `find` does not.
+            differ from the category's usual text (1.50 for 1.5).
         counts: int64 [cardinality], training rows of each embedding row.
         mean_target: float64 [cardinality] or None, the mean target of those rows.
         saved_size: size of the saved vectors that it comes with, else None.
@@ -61,11 +66,20 @@ class Vocabulary:
         """The usual text of every category, list of str."""
         return [as_text(value) for value in self.values]
 
-    def find(self, texts):
-        """Embedding rows of categories given as text.
+    def row_of_texts(self):
+        """dict of text -> embedding row, for every text that is one of the categories: their usual
+        texts, those that the training rows held, 102.0 beside 102 (pandas makes floats of whole
+        numbers beside missing ones), True and TRUE beside true. Other texts are unseen ones.
+        """
+        rows = {text: row for row, text in enumerate(self.texts(), RESERVED)}
+        for text, row in (*rows.items(), *self.spellings.items()):
+            rows.setdefault(text, row)
+            for other in other_spellings(text, self.type):
+                rows.setdefault(other, row)
+        return rows
 
-        Numbers match by value where the vocabulary holds numbers (1, 1.0 and 1e0, but not 01),
-        booleans whatever their case, text letter by letter; anything else is unseen.
+    def find(self, texts):
+        """Embedding rows of categories given as text, see `row_of_texts`.
 
         Args:
             texts: list of str, without missing ones.
@@ -73,12 +87,8 @@ class Vocabulary:
         Returns:
             int32 [len(texts)]
         """
-        rows = pd.Index(self.texts(), dtype=object).get_indexer(texts) + RESERVED
-        if self.type != "str" and (rows == UNSEEN).any():
-            row_of = {value: row for row, value in enumerate(self.values, RESERVED)}
-            for i in np.flatnonzero(rows == UNSEEN):
-                rows[i] = row_of.get(as_value(texts[i], self.type), UNSEEN)
-        return rows.astype("int32")
+        rows = self.row_of_texts()
+        return np.fromiter((rows.get(text, UNSEEN) for text in texts), "int32", len(texts))
 
 
 @dataclass
@@ -136,7 +146,7 @@ class Target:
         """The inverse of `encode` for regression: network outputs -> target's units, float64."""
         values = (outputs.astype("float64") + shift) * self.std + self.mean
         if self.transform == "log1p":
-            values = np.expm1(np.clip(values, 0.0, np.log1p(FLOAT32_MAX)))
+            values = np.expm1(np.clip(values, 0.0, LARGEST_LOG))
         return values
 
 
@@ -147,6 +157,19 @@ class Encoding:
     vocabularies: list
     numerics: list
     target: Target
+
+
+def other_spellings(text, kind):
+    """Texts that differ from a category's in a decimal zero, or a boolean's in capitals."""
+    if kind == "bool":
+        return {text.lower(), text.upper(), text.capitalize()}
+    if kind == "str":  # which may well tell 102 from 102.0
+        return set()
+    if WHOLE.fullmatch(text) and int(float(text)) == int(text):
+        return {repr(float(text))}
+    if DECIMAL_ZERO.fullmatch(text) and repr(float(text)) == text:
+        return {str(int(float(text)))}
+    return set()
 
 
 def as_value(text, kind):
@@ -211,7 +234,9 @@ def extend_vocabulary(vocabulary, texts, counts):
     seen = [text for text, count in zip(texts, counts, strict=True) if count]
     seen = [t for t, row in zip(seen, vocabulary.find(seen), strict=True) if row == UNSEEN]
     values = _converted([as_value(text, vocabulary.type) for text in seen], vocabulary.type)
-    fitting = [i for i, value in enumerate(values) if value is not None]
+    row_of = {value: row for row, value in enumerate(vocabulary.values, RESERVED)}
+    known = {t: row_of[v] for t, v in zip(seen, values, strict=True) if v in row_of}
+    fitting = [i for i, value in enumerate(values) if value is not None and value not in row_of]
     more = _typed_vocabulary(
         vocabulary.column,
         vocabulary.type,
@@ -222,7 +247,9 @@ def extend_vocabulary(vocabulary, texts, counts):
     return replace(
         vocabulary,
         values=vocabulary.values + more.values,
-        spellings=vocabulary.spellings | {t: row + last for t, row in more.spellings.items()},
+        spellings=vocabulary.spellings
+        | known
+        | {text: row + last for text, row in more.spellings.items()},
     )
 
 
@@ -280,6 +307,39 @@ def bin_edges(values, rows, bins):
     shares = np.linspace(0, rows.sum(), 1 + max(1, bins - np.count_nonzero(frequent)))
     last = np.searchsorted(np.cumsum(rows), shares).clip(max=len(others) - 1)
     return np.concatenate([values[frequent], others[last]])
+
+
+def as_float32(numbers):
+    """float64 -> the nearest numbers that float32 holds, as float64; others, such as infinity, NaN.
+
+    Keras makes float32 of every array that a saved model is given. So that a row is the same
+    number in training, in --predict and in that model, it is made so everywhere.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        nearest = numbers.astype("float32").astype("float64")
+    nearest[~np.isfinite(nearest)] = np.nan
+    nearest[np.abs(nearest) < FLOAT32_TINY] = 0.0  # as TensorFlow's threads take them
+    return nearest
+
+
+def check_told_apart(numeric, numbers):
+    """Refuse a column whose numbers lie so close together that float32 loses what they say.
+
+    Args:
+        numeric: Numeric of the column; numbers: float64, those of training rows as they stand.
+
+    Raises:
+        InputError: float32 moves a number by more than a hundredth of the column's spread.
+    """
+    nearest = as_float32(numbers)
+    numbers, nearest = numbers[np.isfinite(nearest)], nearest[np.isfinite(nearest)]
+    away = np.maximum(np.abs(numbers - numeric.center), numeric.scale)
+    if len(numbers) and (np.abs(numbers - nearest) / away).max() > TOLD_APART:
+        raise InputError(
+            f"--numeric: the numbers of '{numeric.column}' lie closer together than float32, in "
+            f"which Keras computes, can tell apart; subtract {np.round(numbers.min()):.15g} from "
+            "them, or name the column in --categorical or --drop."
+        )
 
 
 def scaled(numbers, center, scale):
@@ -358,6 +418,5 @@ class EncodedRows:
 
     def numbers(self, rows):
         """float32 [len(rows), numeric columns], scaled; missing and infinite ones NaN."""
-        raw = self.table.numbers[rows, self._numeric]
-        raw[~np.isfinite(raw)] = np.nan
+        raw = as_float32(self.table.numbers[rows, self._numeric])
         return scaled(raw, self._center, self._scale)

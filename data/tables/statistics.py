@@ -6,6 +6,7 @@ import numpy as np
 
 from data.progress import Progress
 from data.tables.disk import blocks_of
+from data.tables.encoding import as_float32
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Statistics:
             missing ones last.
         totals: dict of categorical column -> float64 of the same shape, the sum of their targets.
         missing: dict of numeric column -> rows without a finite number.
-        infinite: dict of numeric column -> rows with an infinite one.
+        infinite: dict of numeric column -> rows with one that float32 cannot hold.
         target_low, target_high, target_mean: of the target's values, or of its class positions.
     """
 
@@ -51,8 +52,9 @@ def count_rows(table, row_ids, target, block=1 << 17):
             np.add.at(counts[column], codes[:, j], 1)  # -1 is the last
             np.add.at(totals[column], codes[:, j], values)
         numbers = table.numbers[some]
-        missing += (~np.isfinite(numbers)).sum(axis=0)
-        infinite += np.isinf(numbers).sum(axis=0)
+        known = np.isfinite(as_float32(numbers))
+        missing += (~known).sum(axis=0)
+        infinite += (~known & ~np.isnan(numbers)).sum(axis=0)
         done += len(some)
         progress(done, done / len(row_ids))
     progress.done()
