@@ -22,7 +22,7 @@ from data.tables.dates import DATE_PARTS, check_date_names, date_columns
 from data.tables.dialect import USUAL
 from data.tables.disk import Column, DiskArray
 from data.tables.fetched import fetched_folders
-from data.tables.formats import chunks, declared_types
+from data.tables.formats import ahead, chunks, declared_types
 from data.tables.sources import fingerprint
 
 CACHE_VERSION = 2
@@ -134,7 +134,7 @@ def _write(files, roles, folder, dialect, label):
     with open(folder / "codes", "wb") as codes_file, open(folder / "numbers", "wb") as numbers_file:
         for part in PARTS:
             for name in files.get(part) or []:
-                for columns, share in chunks(name, roles, dialect):
+                for columns, share in ahead(chunks(name, roles, dialect)):
                     for column, role in roles.items():
                         if role == "date":
                             columns |= date_columns(column, columns.pop(column))
@@ -172,8 +172,11 @@ def _write(files, roles, folder, dialect, label):
 
 def _codes(values, dictionary):
     """Codes of a chunk's categories in the growing dictionary of the whole table."""
-    known = [dictionary.setdefault(text, len(dictionary)) for text in values.categories]
-    return np.array([*known, -1], "int32")[values.codes]
+    texts = values.categories.tolist()
+    new = [text for text in texts if text not in dictionary]
+    dictionary.update(zip(new, range(len(dictionary), len(dictionary) + len(new)), strict=True))
+    known = np.fromiter(map(dictionary.__getitem__, texts), "int32", len(texts))
+    return np.append(known, np.int32(-1))[values.codes]
 
 
 def _open(folder):

@@ -110,7 +110,7 @@ def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
     rows = min(rows, max(CHUNK_VALUES // max(len(present), 1), 1000))
     parts = reader_of(name).chunks(name, roles, dialect, rows)
     first, day_first = 0, {}
-    for frame, share in _ahead(parts):
+    for frame, share in ahead(parts):
         columns = {}
         for column, role in roles.items():
             values = without_texts(frame[column], dialect.na_values_of(column))
@@ -132,7 +132,7 @@ def release_memory():
         sys.modules["pyarrow"].default_memory_pool().release_unused()
 
 
-def _ahead(items):
+def ahead(items):
     """The same items; another thread fetches the next one meanwhile."""
     with ThreadPoolExecutor(1) as thread:
         items = iter(items)
