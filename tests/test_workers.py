@@ -38,7 +38,10 @@ def train(model, *arguments, **keywords):
         print(digest.hexdigest(), file=file)
     return history
 build_embeddings.train = train
-import data.training.devices as devices
+from data.cli import quiet_stderr
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet_stderr():
+    import data.training.devices as devices
 spread = devices.spread_seeds
 def spread_seeds(learner, strategy):
     spread(learner, strategy)
