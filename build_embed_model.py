@@ -35,6 +35,7 @@ from data.reports.pictures import draw_curves
 from data.reports.results import first_metrics, seal_whole, seconds, stage_present, write_results
 from data.reports.screen import show_columns, show_metrics
 from data.sets import reuse
+from data.sets.folds import fold_tables
 from data.sets.loading import check_set
 from data.sets.manifest import describe
 from data.sets.publishing import publish, working_folder
@@ -52,11 +53,11 @@ raw = LateImport("data.sets.raw_model")
 results = LateImport("data.training.results")
 
 CARRIED_RATE = 0.03  # of the learning rate, for vectors that come from another table
-SAME_ROWS_SHARE = 0.1  # of vectors that were learned from the very same rows
 NUMBER_SCALE = 0.3  # of their spread, for scaled numbers beside vectors
 WAVES = 16  # of each number
 NUMBER_SIZE = 8  # of the vector of a number
 FEW_ROWS = 50_000  # in so small a table every row counts
+MANY_ROWS = 100_000  # of training, where frozen vectors are not tried as well
 
 
 def main():
@@ -76,7 +77,7 @@ def main():
             settings,
             work / "cache",
             reuse.saved_vocabularies(saved),
-            extend=not options.frozen,
+            extend=options.vectors != "frozen",
             numeric=reuse.numeric_columns(sets),
             recorded=recorded,
             resume=options.resume,
@@ -90,22 +91,21 @@ def main():
         reuse.show_models(models)
         models = [model for model in models if not model.lacking]
         sources = reuse.with_models(sources, models)
-        reuse.show_plan(dataset, options.frozen, sets)
+        ways = ways_to_try(dataset, options)
+        reuse.show_plan(dataset, ways, sets)
 
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
         recipe = final_recipe(dataset, options, carried=options.data is not None)
-        this_run = run_identity(dataset, recipe, sources=sources, frozen=options.frozen)
+        this_run = run_identity(dataset, recipe, sources=sources, ways=ways)
         with open_checkpoint(work / "checkpoint", this_run, workers, options.resume) as checkpoint:
             networks = [
                 (raw.frozen_network(model.path, model.encoding, i), model.encoding)
                 for i, model in enumerate(models)
             ]
-            how = "frozen" if options.frozen else "fine-tuned"
-            build = partial(starting_model, saved, networks, how)
-            model, history, metrics = fit(
-                build, dataset, recipe, options.seed, saved, checkpoint, workers
-            )
+            folds = None if options.data else fold_tables(*reuse.only_set(sets))
+            learn = partial(fit, dataset, recipe, saved, networks, folds)
+            model, history, metrics, way = learn(ways, options.seed, checkpoint, workers)
             if not workers.is_chief:
                 return  # the chief saves what all have learned
             start = {column: from_set.vectors for column, from_set in saved.items()}
@@ -121,15 +121,15 @@ def main():
 
             compared = None
             if options.compare:
-                ours = partial(our_network, dataset, saved, networks, recipe)
-                compared = comparison.compare(dataset, saved, ours, options.seed)
+                ours = partial(our_network, dataset, learn)
+                compared = comparison.compare(dataset, saved, folds, ours, options.seed)
                 comparison.show(compared)
 
             # Save a model that is complete in itself, with the vectors that it uses.
             staging = work / "staging"
             stage_present(output, staging)
             folder = staging / "embed_model"
-            manifest = describe(dataset, name) | {"sources": sources, "frozen": options.frozen}
+            manifest = describe(dataset, name) | {"sources": sources, "frozen": way == "frozen"}
             metrics["seconds"] = seconds(dataset, started, trained)
             write_vectors(folder, manifest, vectors)
             write_results(folder, dataset, history, metrics, predicted, manifest)
@@ -148,45 +148,6 @@ def main():
             "to carry its vectors to another table: python build_embed_model.py --embeddings "
             f"{shlex.quote(str(output / 'embed_model'))} --data FILE --target COLUMN"
         )
-
-
-# The last fit
-
-
-def fit(build, dataset, recipe, seed, saved=(), checkpoint=None, workers=None):
-    """Build and train a model, then let it go on with the validation rows as well.
-
-    Rows split by time: the validation rows are the latest, and the most like those to come. So the
-    best model goes on, on training and validation rows together: for as many epochs again, unless
-    at the end the validation loss had lost a tenth of what it had gained; then for a third of the
-    epochs up to its lowest. Few rows, split at random: each one counts, and it goes on for such a
-    third too. Not if the loss was lowest before the last fifth of the epochs: it would overfit,
-    unless its vectors come from another table and hardly move.
-
-    Args:
-        build: function of (encoding, recipe, seed) that gives a new keras.Model.
-        saved: columns whose vectors come trained, see `data.sets.reuse.choose_columns`.
-
-    Returns:
-        (model, history of the first fit, metrics before the last one, without the test rows')
-    """
-    model = build(dataset.encoding, recipe, seed)
-    how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
-    how["trained"] = {column: len(saved[column].vectors) for column in saved}
-    history = train(model, dataset, recipe, **how)
-    results.fit_shift_to_mean(model, dataset)
-    metrics, epochs = results.validation_metrics(model, dataset), 0
-    losses = history["val_loss"]
-    best = int(losses.argmin()) + 1
-    if dataset.settings["split_by"] is not None:
-        gained = featureless_loss(dataset) - losses.min()
-        epochs = len(losses) if losses.iloc[-1] - losses.min() < 0.1 * gained else -(-best // 3)
-    elif len(dataset.split["train"]) < FEW_ROWS and (recipe.carried or best > 0.8 * recipe.epochs):
-        epochs = best // 3
-    if epochs:
-        print(f"last fit: it goes on for {epochs} epochs, on training and validation rows together")
-        train(model, dataset, replace(recipe, epochs=epochs), last_fit=True, **how)
-    return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}
 
 
 # The model
@@ -336,44 +297,108 @@ def piecewise_linear(numbers, numerics):
     return keras.layers.Flatten()(vectors)
 
 
-def starting_model(saved, networks, vectors, encoding, recipe, seed):
+def starting_model(saved, networks, way, encoding, recipe, seed):
     """The final network before training.
 
     Args:
-        saved: see `choose_columns`; networks: see `build_model`.
-        vectors: "scratch" for none of them and no networks, "frozen" or "fine-tuned".
+        saved: see `data.sets.reuse.choose_columns`; networks: see `build_model`.
+        way: "scratch" for no vectors and no networks, "frozen" or "fine-tuned".
     """
-    model = build_model(encoding, recipe, seed, () if vectors == "scratch" else networks)
-    if vectors != "scratch":
-        load_vectors(model, encoding, saved, recipe, frozen=vectors == "frozen")
+    model = build_model(encoding, recipe, seed, () if way == "scratch" else networks)
+    if way != "scratch":
+        load_vectors(model, encoding, saved, frozen=way == "frozen")
     return model
 
 
-def load_vectors(model, encoding, saved, recipe, frozen):
-    """Put saved vectors into the model's embeddings; categories new to them start as unseen.
+def load_vectors(model, encoding, saved, frozen):
+    """Put the saved vectors into the model's embeddings, as they are.
 
-    Frozen ones stay as they are. Others that were learned from the very same rows know their
-    targets, and a new head would trust them more than they deserve in other rows: a share of them
-    is added to new initial vectors (shrink and perturb, Ash and Adams, 2020).
+    Categories new to them start as unseen. Frozen ones stay; training adds to the others.
     """
     for i, vocabulary in enumerate(encoding.vocabularies):
-        if vocabulary.column not in saved:
-            continue
-        vectors = saved[vocabulary.column].vectors
-        new = vocabulary.cardinality - len(vectors)
-        start = np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])
-        layer = model.get_layer(f"embedding_{i}")
-        if not (frozen or recipe.carried):
-            (initial,) = layer.get_weights()
-            start = initial + np.float32(SAME_ROWS_SHARE) * start
-        layer.set_weights([start])
-        layer.trainable = not frozen
+        if vocabulary.column in saved:
+            vectors = saved[vocabulary.column].vectors
+            new = vocabulary.cardinality - len(vectors)
+            layer = model.get_layer(f"embedding_{i}")
+            layer.set_weights([np.vstack([vectors, np.tile(vectors[UNSEEN], (new, 1))])])
+            layer.trainable = not frozen
 
 
-def our_network(dataset, saved, networks, recipe, vectors, seed):
-    """Test predictions of our network, trained anew; see `starting_model`."""
-    build = partial(starting_model, saved, networks, vectors)
-    model, _, _ = fit(build, dataset, recipe, seed, () if vectors == "scratch" else saved)
+# Training: both ways with the vectors, and the last fit
+
+
+def ways_to_try(dataset, options):
+    """What is tried with the saved vectors: what is asked for; else frozen and fine-tuned, of which
+    the better by validation loss is kept; with many rows, where that would take long, or with
+    vectors of another table, fine-tuned alone."""
+    if options.vectors:
+        return [options.vectors]
+    if options.data or len(dataset.split["train"]) >= MANY_ROWS:
+        return ["fine-tuned"]
+    return ["frozen", "fine-tuned"]
+
+
+def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, workers=None):
+    """Train a model in each way, and let the best go on with the validation rows as well.
+
+    Args:
+        saved, networks: see `starting_model`.
+        folds: `data.training.folds.FoldTables` with which training rows see the vectors that were
+            learned without them, or None.
+        ways: list of "scratch", "frozen", "fine-tuned".
+
+    Returns:
+        (model, history of the first fit, metrics before the last one, without the test rows', way)
+    """
+    found = {}
+    for way in ways:
+        model = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
+        how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
+        if way != "scratch" and (folds or recipe.carried):
+            how["trained"] = {column: len(saved[column].vectors) for column in saved}
+            how["folds"] = folds
+        label = f"training, {way}" if len(ways) > 1 else "training"
+        found[way] = model, train(model, dataset, recipe, label=label, **how), how
+    lowest = {way: history["val_loss"].min() for way, (_, history, _) in found.items()}
+    way = min(lowest, key=lowest.get)
+    if len(lowest) > 1:
+        losses = ", ".join(f"{name} {loss:.4g}" for name, loss in lowest.items())
+        print(f"validation loss: {losses}; the {way} vectors are kept")
+    model, history, how = found[way]
+    results.fit_shift_to_mean(model, dataset)
+    metrics = results.validation_metrics(model, dataset)
+    epochs = epochs_with_validation_rows(history, dataset, recipe)
+    if epochs:
+        print(f"last fit: it goes on for {epochs} epochs, on training and validation rows together")
+        how |= {"rows": dataset.rows_of("train", "validation"), "validate": False}
+        last = replace(recipe, epochs=epochs)
+        train(model, dataset, last, label="last fit", **how | {"seed": seed + 1})
+    return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}, way
+
+
+def epochs_with_validation_rows(history, dataset, recipe):
+    """For how many epochs the best model goes on, on training and validation rows together.
+
+    Rows split by time: the validation rows are the latest, and the most like those to come. So it
+    goes on for as many epochs again, unless at the end the validation loss had lost a tenth of what
+    it had gained; then for a third of the epochs up to its lowest. Few rows, split at random: each
+    one counts, and it goes on for such a third too. Not if the loss was lowest before the last
+    fifth of the epochs: it would overfit, unless its vectors come from another table and hardly
+    move.
+    """
+    val_losses = history["val_loss"]
+    best = int(val_losses.argmin()) + 1
+    if dataset.settings["split_by"] is not None:
+        gained = featureless_loss(dataset) - val_losses.min()
+        lost = val_losses.iloc[-1] - val_losses.min()
+        return len(val_losses) if lost < 0.1 * gained else -(-best // 3)
+    few = len(dataset.split["train"]) < FEW_ROWS
+    return best // 3 if few and (recipe.carried or best > 0.8 * recipe.epochs) else 0
+
+
+def our_network(dataset, learn, way, seed):
+    """Test predictions of our network, trained anew in one way by `learn`, a part of `fit`."""
+    model, _, _, _ = learn([way], seed)
     return results.evaluate(model, dataset, "test")[1]
 
 
@@ -408,13 +433,13 @@ def add_reuse_options(parser):
         help="a saved column for a column of another name; SET:SAVED=COLUMN where two sets have it",
     )
     how = vectors.add_mutually_exclusive_group()
-    how.add_argument("--frozen", action="store_true", help="keep the vectors as they are")
-    how.add_argument(
-        "--fine-tune",
-        dest="frozen",
-        action="store_false",
-        help="train the vectors further, with the rest of the network (default)",
-    )
+    for spelling, way, text in (
+        ("--frozen", "frozen", "keep the vectors as they are"),
+        ("--fine-tune", "fine-tuned", "train the vectors further, with the rest of the network "
+         "(default: both, and what has the lower validation loss is kept; fine-tuned alone with "
+         f"--data or from {MANY_ROWS:,} training rows)"),
+    ):  # fmt: skip
+        how.add_argument(spelling, dest="vectors", action="store_const", const=way, help=text)
     parser.add_argument(
         "--compare",
         action="store_true",

@@ -27,6 +27,7 @@ from data.reports.pictures import draw_pictures
 from data.reports.report import write_report
 from data.reports.results import seconds, write_results
 from data.reports.screen import show_columns, show_metrics
+from data.sets.folds import out_of_fold_vectors, write_folds
 from data.sets.loading import load_embeddings
 from data.sets.manifest import describe
 from data.sets.publishing import publish, working_folder
@@ -35,6 +36,7 @@ from data.tables.dataset import read_dataset
 from data.tables.encoding import MISSING, UNSEEN
 from data.tables.settings import settings_of
 from data.training.checkpoint import open_checkpoint
+from data.training.folds import FOLDS, tables_to_train
 from data.training.workers import Workers, joined_workers
 
 # TensorFlow takes seconds to import: --help and a wrong file name do without it.
@@ -43,7 +45,10 @@ learning = LateImport("data.training.learner")
 losses = LateImport("data.training.losses")
 results = LateImport("data.training.results")
 
-__all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "train"]  # noqa: F822
+RARE = 100  # training rows of a category in the mean of its column: fewer are cross-fitted
+FEWEST = 6  # epochs of cross-fitting; else twice those up to the lowest validation loss
+
+__all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "out_of_fold_vectors", "train"]  # noqa: F822
 
 
 def main():
@@ -61,14 +66,18 @@ def main():
         this_run = run_identity(dataset, recipe)
         with open_checkpoint(work / "checkpoint", this_run, workers, options.resume) as checkpoint:
             model = build_model(dataset.encoding, recipe, options.seed)
-            history = train(
-                model, dataset, recipe, seed=options.seed, checkpoint=checkpoint, workers=workers
-            )
+            how = {"seed": options.seed, "checkpoint": checkpoint, "workers": workers}
+            history = train(model, dataset, recipe, **how)
+            tables = None
+            if has_rare_categories(dataset):
+                tables = cross_fit(model, dataset, recipe, history, **how)
             if not workers.is_chief:
                 return  # the chief saves what all have learned
             results.fit_shift_to_mean(model, dataset)
             missing_as_unseen(model, dataset.encoding.vocabularies)
             vectors = learned_vectors(model, dataset.encoding.vocabularies)
+            if tables:
+                vectors = {column: table.mean(axis=0) for column, table in tables.items()}
             trained = time.monotonic()
 
             # Judge it on the test rows, beside a baseline that knows no features.
@@ -80,6 +89,8 @@ def main():
             staging = work / "staging"
             manifest = describe(dataset, name)
             metrics["seconds"] = seconds(dataset, started, trained)
+            if tables:
+                write_folds(staging, manifest, tables)
             write_vectors(staging, manifest, vectors)
             write_results(staging, dataset, history, metrics, predicted, manifest)
             write_neighbours(staging, manifest, vectors)
@@ -187,6 +198,72 @@ def learned_vectors(model, vocabularies):
     }
 
 
+# Cross-fitting: each training row gets vectors that were learned without it
+
+
+def has_rare_categories(dataset):
+    """Whether vectors have memorised so much of their own rows that cross-fitting is worth it."""
+    most = max(vocabulary.cardinality for vocabulary in dataset.encoding.vocabularies)
+    return len(dataset.split["train"]) < RARE * most
+
+
+def cross_fit(model, dataset, recipe, history, *, seed=0, checkpoint=None, workers=None):
+    """Learn the embeddings anew, once for each fold of the training rows, from the rows outside it.
+
+    A vector has memorised the targets of its own rows, the rarer its category the more, and what is
+    trained on these rows and vectors would trust that; so scikit-learn's TargetEncoder fits across
+    folds. The dense layers stay as they are, so that the vectors of all folds mean the same, and
+    every category starts as unseen, so that rare ones stay near it.
+
+    All folds are learned in one training: a row trains the tables of the other folds in turn, one
+    an epoch. The model itself stays as it is.
+
+    Args:
+        model: as trained; history: of that training.
+
+    Returns:
+        dict of column -> float32 [folds, cardinality, size]
+    """
+    best = int(history["val_loss"].argmin()) + 1
+    epochs = min(recipe.epochs, max(FEWEST, 2 * best))
+    stacked = keras.models.clone_model(model, clone_function=with_a_table_for_each_fold)
+    for layer in model.layers:
+        weights = layer.get_weights()
+        if isinstance(layer, keras.layers.Embedding):
+            (table,) = weights
+            weights = [np.tile(table[UNSEEN], (FOLDS * len(table), 1))]
+        stacked.get_layer(layer.name).set_weights(weights)
+    train(
+        stacked,
+        dataset,
+        replace(recipe, epochs=epochs * (FOLDS - 1)),
+        label="cross-fitting",
+        validate=False,
+        folds=tables_to_train(dataset.settings["seed"]),
+        seed=seed,
+        checkpoint=checkpoint,
+        workers=workers,
+    )
+    tables = {}
+    for i, vocabulary in enumerate(dataset.encoding.vocabularies):
+        (table,) = stacked.get_layer(f"embedding_{i}").get_weights()
+        table = table.reshape(FOLDS, vocabulary.cardinality, vocabulary.size)
+        if not vocabulary.counts[MISSING]:
+            table[:, MISSING] = table[:, UNSEEN]
+        tables[vocabulary.column] = table
+    return tables
+
+
+def with_a_table_for_each_fold(layer):
+    """A layer like this one: an embedding with as many tables as folds, any other one fixed."""
+    config, is_embedding = layer.get_config(), isinstance(layer, keras.layers.Embedding)
+    if is_embedding:
+        config |= {"input_dim": FOLDS * config["input_dim"], "embeddings_initializer": "zeros"}
+    copy = type(layer).from_config(config)
+    copy.trainable = is_embedding
+    return copy
+
+
 # Training
 
 
@@ -238,8 +315,9 @@ def run_identity(dataset, recipe, **more):
 
 
 def train(
-    model, dataset, recipe, *, seed=0, trained=None, last_fit=False, checkpoint=None, workers=None
-):
+    model, dataset, recipe, *, label="training", rows=None, validate=True, seed=0, trained=None,
+    folds=None, checkpoint=None, workers=None,
+):  # fmt: skip
     """Train at a constant rate; the model is the average of its weights at the best epoch.
 
     The rate stays what it is after a short warm-up, and what is validated and kept is an average
@@ -251,8 +329,11 @@ def train(
 
     Args:
         model: of `build_model`, here or in build_embed_model.py.
-        trained: dict of column -> rows of its embedding that came trained.
-        last_fit: train on training and validation rows together, without validation.
+        label: what is shown, and the checkpoint's name.
+        rows: row ids to learn from (default: the training rows).
+        validate: else the last epoch is the one that is kept.
+        trained: dict of column -> rows of its embedding that came trained without these rows.
+        folds: `data.training.folds.FoldTables` where each row sees one of several tables.
         checkpoint: `data.training.checkpoint.Checkpoint` to write after each epoch, or None.
         workers: `Workers` that train together, and end with the same weights; None for no others.
 
@@ -262,11 +343,10 @@ def train(
     Raises:
         InputError: the loss is no longer a number, and no epoch before was good.
     """
-    workers, label = workers or Workers(), "last fit" if last_fit else "training"
-    rows = dataset.rows_of("train", "validation") if last_fit else dataset.split["train"]
+    workers, rows = workers or Workers(), dataset.split["train"] if rows is None else rows
     rates = learning_rates(model, dataset.encoding.vocabularies, recipe, trained)
     loss = losses.loss_of(dataset.encoding.target)
-    learner = learning.Learner(model, len(rows), recipe, rates, loss, workers)
+    learner = learning.Learner(model, len(rows), recipe, rates, loss, workers, folds)
 
     # Take up the checkpoint, if there is one: the chief has it, and tells the others.
     history, arrays = [], learner.state(model.get_weights())
@@ -276,9 +356,9 @@ def train(
     best = learner.restore(arrays)
     first = recipe.epochs if epochs_since_best(history) >= recipe.patience else len(history)
 
-    validate = None if last_fit else losses.validation_loss(model, dataset, workers)
+    find_loss = losses.validation_loss(model, dataset, workers) if validate else None
     progress = Progress(label, "steps")
-    with learner.batches(dataset, rows, recipe, seed + last_fit, first, trained) as batches:
+    with learner.batches(dataset, rows, recipe, seed, first, trained, folds) as batches:
         for epoch in range(first, recipe.epochs):
             started, done, total = time.monotonic(), 0, 0.0
             while done < learner.steps and np.isfinite(total):
@@ -289,8 +369,8 @@ def train(
                 seen, all_steps = epoch * learner.steps + done, recipe.epochs * learner.steps
                 progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
             line = {"epoch": epoch + 1, "loss": total / done}
-            if validate is not None:
-                line["val_loss"] = validate()
+            if find_loss is not None:
+                line["val_loss"] = find_loss()
             if not np.isfinite(list(line.values())).all():
                 progress.done()
                 tell_of_explosion(history, recipe)

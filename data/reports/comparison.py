@@ -13,7 +13,7 @@ from data.training.scoring import featureless, score, shift_to_mean
 LEARNED_FROM, JUDGED_ON = 30_000, 10_000  # rows, by the other models
 
 
-def compare(dataset, saved, our_network, seed):
+def compare(dataset, saved, folds, our_network, seed):
     """Judge other models and ours on the same test rows, without and with the saved vectors.
 
     The paper's own experiment (tables III and IV): nearest neighbours, random forest and boosted
@@ -22,6 +22,8 @@ def compare(dataset, saved, our_network, seed):
 
     Args:
         saved: see `data.sets.reuse.choose_columns`.
+        folds: `data.training.folds.FoldTables` with which training rows get the vectors that were
+            learned without them, or None.
         our_network: function of (vectors, seed) that trains our network anew, with "scratch",
             "frozen" or "fine-tuned" vectors, and returns its predictions of all test rows.
 
@@ -41,7 +43,7 @@ def compare(dataset, saved, our_network, seed):
     lines = []
     for names, runs, took, rows in itertools.chain(
         [nothing],
-        _other_runs(dataset, saved, train, test, held_out, seed),
+        _other_runs(dataset, saved, folds, train, test, held_out, seed),
         _our_runs(dataset, our_network, test, seed),
     ):
         lines.append(_line(dataset, test, names, runs, took, rows))
@@ -65,13 +67,12 @@ def _line(dataset, test, names, runs, took, rows):
     return line | {"spread": spread, "seconds": round(took, 2)}
 
 
-def _other_runs(dataset, saved, train, test, held_out, seed):
+def _other_runs(dataset, saved, folds, train, test, held_out, seed):
     """scikit-learn's models in turn: ((model, input), [predictions], seconds, training rows)."""
     target, actual_held_out = dataset.encoding.target, dataset.target[held_out]
     for features in ("one-hot", "codes", "embeddings"):
-        inputs = [
-            plain_features(dataset, rows, features, saved) for rows in (train, test, held_out)
-        ]
+        inputs = [plain_features(dataset, train, features, saved, folds)]
+        inputs += [plain_features(dataset, rows, features, saved) for rows in (test, held_out)]
         for name, model in other_models(target.task, features, seed).items():
             started = time.monotonic()
             model.fit(inputs[0], target.encode(dataset.target[train]))

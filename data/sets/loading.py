@@ -192,6 +192,9 @@ def _column_problem(column):
         return "rows is not a list of one count per embedding row"
     if means is not None and not _is_list(means, cardinality, {int, float, type(None)}):
         return "mean_target is not a list of one number or null per embedding row"
+    spread = column.get("spread")
+    if spread is not None and not _is_list(spread, cardinality, {int, float}):
+        return "spread is not a list of one number per embedding row"
     spellings = column.get("spellings", {})
     if not isinstance(spellings, dict) or not all(
         _is_text(text) and type(row) is int and RESERVED <= row < cardinality

@@ -89,6 +89,12 @@ def load_sets(options):
     return sets
 
 
+def only_set(sets):
+    """(folder, manifest) of the one set."""
+    (saved,) = sets.values()
+    return saved.folder, saved.manifest
+
+
 def last_saved(pattern):
     """The folder in saved_embeddings/ that was written last."""
     found = sorted(SAVED.glob(pattern), key=lambda path: path.stat().st_mtime)
@@ -378,10 +384,10 @@ def with_models(sources, models):
     ]
 
 
-def show_plan(dataset, frozen, sets):
+def show_plan(dataset, ways, sets):
     """Print what becomes of the saved vectors, and whether the rows are split otherwise than the
     sets' own."""
-    print(f"saved vectors: {'frozen' if frozen else 'fine-tuned'}")
+    print(f"saved vectors: {' and '.join(ways)}")
     drawn = [part for part in ("validation", "test") if not dataset.settings[f"{part}_data"]]
     for name, saved in sets.items():
         column = saved_settings(saved.manifest, saved.folder)[0]["split_by"]

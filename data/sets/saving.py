@@ -26,7 +26,8 @@ def write_vectors(folder, manifest, arrays, all_csv=False):
     keys "array", "sha256" and "csv" of each column are filled in. The same vectors give the same
     bytes. `np.load("embeddings.npz")["country"]` needs nothing of ours.
 
-    A CSV has the columns category, rows (training rows of the category) and dim_0, dim_1, ...,
+    A CSV has the columns category, rows (training rows of the category), spread (how sure its
+    vector is: 0 is sure, 1 is noise; where the set is cross-fitted) and dim_0, dim_1, ...,
     and one line per category; the reserved rows 0 and 1 are in the npz alone. Columns of more
     than 100,000 categories get none unless `all_csv`. Floats are the shortest text that gives the
     same float32. `pd.read_csv(path, index_col=0)` reads it; text categories that look like
@@ -52,18 +53,26 @@ def write_vectors(folder, manifest, arrays, all_csv=False):
                 raise ValueError(f"column {name!r}: the vectors hold NaN or infinity")
             column["array"] = stems[name]
             column["sha256"] = sha256(array)
-            member = zipfile.ZipInfo(f"{stems[name]}.npy")  # dated 1980, not today
-            member.create_system = 3
-            with archive.open(member, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+            write_array(archive, stems[name], array)
             column["csv"] = None
             if all_csv or len(column["vocabulary"]) <= CSV_LIMIT:
                 column["csv"] = f"vectors/{stems[name]}.csv"
                 _write_csv(folder / column["csv"], column, array)
 
 
+def write_array(archive, name, array):
+    """Add an array to an open npz; the same array gives the same bytes."""
+    member = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, not today
+    member.create_system = 3
+    with archive.open(member, "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+
+
 def _write_csv(path, column, array):
-    header = ["category", "rows", *(f"dim_{i}" for i in range(array.shape[1]))]
+    known = {"rows": column["rows"]}
+    if column.get("spread") is not None:
+        known["spread"] = column["spread"]
+    header = ["category", *known, *(f"dim_{i}" for i in range(array.shape[1]))]
     progress = Progress(f"writing {path.name}", "categories")
     with open(path, "w", encoding="utf-8", newline="") as file:
         lines = csv_writer(file, column["vocabulary"])
@@ -71,10 +80,10 @@ def _write_csv(path, column, array):
         for start in range(RESERVED, len(array), 4096):  # as text a float takes 128 bytes
             part = slice(start, start + 4096)
             categories = column["vocabulary"][start - RESERVED : part.stop - RESERVED]
-            for category, rows, vector in zip(
-                categories, column["rows"][part], array[part].astype(str).tolist(), strict=True
-            ):
-                lines.writerow([category, rows, *vector])
+            vectors = array[part].astype(str).tolist()
+            fields = zip(*(values[part] for values in known.values()), strict=True)
+            for category, about, vector in zip(categories, fields, vectors, strict=True):
+                lines.writerow([category, *about, *vector])
             progress(start, start / len(array))
     progress.done()
 

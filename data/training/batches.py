@@ -17,17 +17,19 @@ class _NoLongerWanted(Exception):
 
 def training_batches(
     dataset, rows, model, recipe, seed, *, first_epoch=0, trained=None, share=(1, slice(None)),
-    stopped=None,
+    folds=None, stopped=None,
 ):  # fmt: skip
     """The training batches of all epochs, shuffled anew for each, by seed and epoch alone.
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
-    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5. Not so one whose vector
-    comes from another table: it is no worse for being rare in this one.
+    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5. Not so one whose vector came
+    trained without these rows: it is no worse for being rare in them.
 
     Args:
-        trained: dict of column -> rows of its embedding that came trained.
+        trained: dict of column -> rows of its embedding that came trained without these rows.
+        folds: `data.training.folds.FoldTables` where each row sees one of several tables: its codes
+            are then those of the first table plus as many cardinalities as that table is behind it.
         stopped: threading.Event, set when no further batch is wanted: the next epoch is being
             shuffled ahead of its time.
         share: (replicas that divide each batch among them, the slice of those that are here).
@@ -39,9 +41,9 @@ def training_batches(
     replicas, here = share
     unseen = [1 / (1 + np.maximum(v.counts, 1)) for v in dataset.encoding.vocabularies]
     for vocabulary, chance in zip(dataset.encoding.vocabularies, unseen, strict=True):
-        came = (trained or {}).get(vocabulary.column, 0)
-        chance[: max(RESERVED, came * recipe.carried)] = 0
-    dtype = record_type(dataset, model)
+        chance[: max(RESERVED, (trained or {}).get(vocabulary.column, 0))] = 0
+    cardinalities = np.array([len(chance) for chance in unseen], "int32")
+    dtype = record_type(dataset, model, folds)
     at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
     def wanted(parts):
@@ -57,7 +59,7 @@ def training_batches(
     def epochs():
         for epoch in range(first_epoch, recipe.epochs):
             random = np.random.default_rng([seed, epoch])
-            encoded = wanted(records(dataset, rows, model, dtype))
+            encoded = wanted(records(dataset, rows, model, dtype, folds, epoch))
             order = shuffled(encoded, len(rows), dtype, random, dataset.table.folder)
             for part in wanted(regrouped(order, at_once)):
                 part = part[: len(part) // batch * batch]  # the last batch of all may be short
@@ -70,6 +72,8 @@ def training_batches(
                 for j, chance in enumerate(unseen):
                     drawn = random.random(len(part), "float32")[mine]
                     codes[drawn < chance[codes[:, j]], j] = UNSEEN
+                if folds is not None:
+                    codes += arrays.pop("table")[:, None] * cardinalities
                 shape = (-1, batch // replicas)
                 target = arrays.pop("target").reshape(*shape, 1, 1)
                 yield {n: a.reshape(*shape, a.shape[1]) for n, a in arrays.items()}, target
@@ -80,14 +84,17 @@ def training_batches(
     return read_ahead(data, tf.data.INFINITE_CARDINALITY, 8)
 
 
-def record_type(dataset, model):
-    """What a training row holds, as a structured dtype: "codes", "numbers" if used, "target"."""
+def record_type(dataset, model, folds=None):
+    """What a training row holds, as a structured dtype: "codes", "numbers" if used, "target", and
+    "table" where it sees one of several."""
     inputs, target = model_arrays(dataset, np.arange(1), model)
     fields = {**inputs, "target": target[:, 0, 0]}
+    if folds is not None:
+        fields["table"] = np.zeros(1, "int32")
     return np.dtype([(name, array.dtype, array.shape[1:]) for name, array in fields.items()])
 
 
-def records(dataset, rows, model, dtype):
+def records(dataset, rows, model, dtype, folds, epoch):
     """The encoded rows in order, as arrays of records."""
     progress, done = Progress("shuffling"), 0
     for chosen in blocks_of(rows, 2 * ROWS_AT_ONCE):
@@ -96,6 +103,8 @@ def records(dataset, rows, model, dtype):
         for name, array in inputs.items():
             block[name] = array
         block["target"] = target[:, 0, 0]
+        if folds is not None:
+            block["table"] = folds.table_of(chosen, epoch)
         yield block
         done += len(chosen)
         progress(done, done / len(rows))

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -10,7 +11,8 @@ import tensorflow as tf
 
 from data.training import devices
 from data.training.batches import training_batches
-from data.training.optimizer import LazyAdam, warmed_up
+from data.training.folds import FOLDS
+from data.training.optimizer import DENSE_ROWS, LazyAdam, warmed_up
 
 COPIED_EACH_TIME = 2_000_000  # weights, when the average takes in a block of steps
 
@@ -19,10 +21,20 @@ class Lookup(keras.layers.Embedding):
     """An embedding that reads no more than the rows of the batch.
 
     Keras's own reads the table, which TensorFlow then copies at each step as rows of it change.
+
+    Attributes:
+        shifts: where there is a table for each fold, how far its vectors are from the mean of all,
+            float32 [folds * cardinality, size]; rows of fold k are those of the model plus k
+            cardinalities.
     """
 
+    shifts = None
+
     def call(self, rows):
-        return tf.gather(self.embeddings.value, rows)
+        if self.shifts is None:
+            return tf.gather(self.embeddings.value, rows)
+        found = tf.gather(self.embeddings.value, rows % self.input_dim)
+        return found + tf.gather(self.shifts, rows)
 
 
 class Learner:
@@ -34,21 +46,25 @@ class Learner:
         rates: list of float, the share of the learning rate that each trainable variable gets.
         loss: function of (target, outputs) -> [batch, ...].
         workers: `data.training.workers.Workers`.
+        folds: `data.training.folds.FoldTables` where each row sees one of several tables.
 
     Attributes:
         batch_size: rows of a step, on all devices together; steps: of an epoch.
         average: `Average`.
     """
 
-    def __init__(self, model, n_rows, recipe, rates, loss, workers):
+    def __init__(self, model, n_rows, recipe, rates, loss, workers, folds=None):
         self.workers = workers
         self.strategy = workers.strategy or devices.local_strategy()
         self.batch_size = devices.whole_shares(recipe.batch_size, n_rows, self.strategy)
         self.steps = n_rows // self.batch_size
         warm_up = min(200, self.steps * recipe.epochs // 10 + 1)
         with self.strategy.scope():
-            self.copy = keras.models.clone_model(model, clone_function=_learning_layer)
-            self.copy.compile(LazyAdam(warmed_up(recipe.learning_rate, warm_up), rates))
+            copied = partial(_learning_layer, shifts=_shifts(folds))
+            self.copy = keras.models.clone_model(model, clone_function=copied)
+            own_tables = FOLDS if folds and folds.vectors is None else 1
+            schedule = warmed_up(recipe.learning_rate, warm_up)
+            self.copy.compile(LazyAdam(schedule, rates, own_tables * DENSE_ROWS))
             self.copy.optimizer.build(self.copy.trainable_variables)
         self.copy.set_weights(model.get_weights())
         self.average = Average(model, self.copy)
@@ -59,7 +75,7 @@ class Learner:
         return float(self.copy.optimizer.learning_rate)
 
     @contextlib.contextmanager
-    def batches(self, dataset, rows, recipe, seed, first_epoch, trained):
+    def batches(self, dataset, rows, recipe, seed, first_epoch, trained, folds=None):
         """Yield an iterator over the training batches of the devices that are here, from the first
         epoch on; see `data.training.batches.training_batches`. Their shuffling ends with it."""
         stopped = threading.Event()
@@ -71,6 +87,7 @@ class Learner:
             seed,
             first_epoch=first_epoch,
             trained=trained,
+            folds=folds,
             share=devices.replicas_here(self.strategy, self.workers),
             stopped=stopped,
         )
@@ -112,10 +129,27 @@ class Learner:
         return [*self.copy.variables, *self.copy.optimizer.variables]
 
 
-def _learning_layer(layer):
-    """A layer like this one; of an embedding, a `Lookup`."""
-    kind = Lookup if isinstance(layer, keras.layers.Embedding) else type(layer)
-    return kind.from_config(layer.get_config())
+def _learning_layer(layer, shifts):
+    """A layer like this one; of an embedding, a `Lookup`.
+
+    Args:
+        shifts: dict of layer's name -> see `Lookup`.
+    """
+    if not isinstance(layer, keras.layers.Embedding):
+        return type(layer).from_config(layer.get_config())
+    lookup = Lookup.from_config(layer.get_config())
+    if layer.name in shifts:
+        lookup.shifts = tf.Variable(shifts[layer.name], trainable=False)
+    return lookup
+
+
+def _shifts(folds):
+    if folds is None or folds.vectors is None:
+        return {}
+    return {
+        f"embedding_{i}": (tables - tables.mean(axis=0)).reshape(-1, tables.shape[2])
+        for i, tables in enumerate(folds.vectors.values())
+    }
 
 
 def _training_steps(learner, loss, strategy):

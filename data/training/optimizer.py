@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-ROWS_WORTH_SPARING = 4096  # a smaller table is updated as a whole, which is quicker
+DENSE_ROWS = 4096  # up to which a table is updated as a whole, which is quicker
 
 
 def warmed_up(rate, steps):
@@ -18,45 +18,63 @@ def warmed_up(rate, steps):
 
 
 class LazyAdam(keras.optimizers.Adam):
-    """Adam that updates only the rows of the batch in tables of more than 4,096 rows.
+    """Adam that updates only the rows of the batch in large embedding tables.
 
     Keras's Adam turns an embedding's sparse gradient into an update of the whole table
-    (keras-team/keras issue 19992). Here the moments of a row stand still while no batch has it; for
-    rows in every batch it is the same as Adam. All else is updated by one fused kernel. Several
-    devices or workers exchange as little: the gradients of those rows, and all others in one piece.
+    (keras-team/keras issue 19992). Here the mean square of a row's gradients stands still while no
+    batch has the row, and there is no momentum: by it Adam moves a row for some ten steps after
+    each batch that has it, which a row that stands still would lose. So a rare row moves as far for
+    each batch as with Adam. All else is updated by one fused kernel. Several devices or workers
+    exchange as little: the gradients of those rows, and all others in one piece.
 
     Args:
         learning_rate: float or schedule.
         rates: list of float, the share of the learning rate that each trainable variable gets.
+        dense_rows: of a table that is still updated as a whole.
     """
 
-    def __init__(self, learning_rate, rates):
+    def __init__(self, learning_rate, rates, dense_rows=DENSE_ROWS):
         super().__init__(learning_rate, beta_2=0.99)
-        self.rates = rates
+        self.rates, self.dense_rows = rates, dense_rows
+
+    def build(self, variables):
+        if not self.built:
+            keras.optimizers.Optimizer.build(self, variables)
+            self._velocities = self.add_optimizer_variables(variables, "velocity")
+            whole = [variable for variable in variables if not self._is_large(variable)]
+            momentums = iter(self.add_optimizer_variables(whole, "momentum"))
+            self._momentums = [
+                None if self._is_large(variable) else next(momentums) for variable in variables
+            ]
+
+    def _is_large(self, variable):
+        return variable.name == "embeddings" and variable.shape[0] > self.dense_rows
 
     def apply(self, gradients, variables):
-        super().apply(list(map(_small_as_dense, gradients, variables)), variables)
+        dense = [
+            gradient if self._is_large(variable) else _as_dense(gradient, variable)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        super().apply(dense, variables)
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index].value, self._velocities[index].value
+        momentum, velocity = self._momentums[index], self._velocities[index].value
         beta_1, beta_2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
         step = tf.cast(self.iterations + 1, "float32")
         rate = tf.cast(learning_rate, "float32") * self.rates[index]
         if isinstance(gradient, tf.IndexedSlices):
             rows, position = tf.unique(gradient.indices)
             g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
-            m = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * g
             v = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(g)
-            rate *= tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-            change = rate * m / (tf.sqrt(v) + self.epsilon)
-            momentum.scatter_update(tf.IndexedSlices(m, rows))
+            rate *= tf.sqrt(1 - beta_2**step)
+            change = rate * g / (tf.sqrt(v) + self.epsilon)
             velocity.scatter_update(tf.IndexedSlices(v, rows))
             variable.scatter_sub(tf.IndexedSlices(change, rows))
             return
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=momentum.handle,
+            m=momentum.value.handle,
             v=velocity.handle,
             beta1_power=beta_1**step,
             beta2_power=beta_2**step,
@@ -68,7 +86,7 @@ class LazyAdam(keras.optimizers.Adam):
         )
 
 
-def _small_as_dense(gradient, variable):
-    if not isinstance(gradient, tf.IndexedSlices) or variable.shape[0] > ROWS_WORTH_SPARING:
+def _as_dense(gradient, variable):
+    if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
