@@ -14,13 +14,14 @@ from conftest import ROOT  # noqa: F401 (puts the project on the path)
 
 from data import InputError
 from data.sets.manifest import describe, saved_vocabulary
-from data.tables import roles
+from data.tables import kinds
 from data.tables.cache import read_table
 from data.tables.dataset import read_dataset
-from data.tables.dates import DATE_PARTS
-from data.tables.dialect import USUAL
+from data.tables.dates import calendar_columns
+from data.tables.dialect import USUAL, Dialect
 from data.tables.encoding import MISSING, UNSEEN, as_value, extend_vocabulary, fit_vocabulary
 from data.tables.formats import chunks
+from data.tables.notation import Notation
 from data.tables.openml import openml_table
 from data.tables.sources import table_name
 from data.tables.values import to_dates
@@ -420,7 +421,7 @@ def test_dates_become_the_parts_that_vary(tmp_path):
     ("texts", "expected"),
     [
         (["2024-12-31", "2024-01-02"], ["2024-12-31", "2024-01-02"]),
-        (["2024-12-31T23:30:00+02:00", ""], ["2024-12-31T21:30:00", "NaT"]),
+        (["2024-12-31T23:30:00+02:00", ""], ["2024-12-31T23:30:00", "NaT"]),
         (["31/12/2024", "02/01/2024"], ["2024-12-31", "2024-01-02"]),
         (["12/31/2024", "02/01/2024"], ["2024-12-31", "2024-02-01"]),
         (["31.12.2024 15:00", "1.2.2024 00:30"], ["2024-12-31T15:00", "2024-02-01T00:30"]),
@@ -430,7 +431,7 @@ def test_dates_become_the_parts_that_vary(tmp_path):
 )
 def test_dates_are_understood(texts, expected):
     values = pd.Series([text or None for text in texts], dtype=object)
-    found = to_dates(values)
+    found = to_dates(values).local
     assert found.tolist() == np.array(expected, "datetime64[s]").tolist()
 
 
@@ -452,7 +453,9 @@ def test_the_order_of_day_and_month_is_that_of_the_file(tmp_path):
     name = tmp_path / "d.csv"
     days = [f"{1 + i % 28:02}/02/2024" for i in range(40)] + ["01/02/2024"] * 30
     pd.DataFrame({"day": days, "c": "a"}).to_csv(name, index=False)
-    parts = [part["day"] for part, _ in chunks(str(name), {"day": "date"}, rows=40)]
+    dialect = Dialect(notations={"day": Notation(date_order="dmy")})
+    parts = chunks(str(name), {"day": "date"}, dialect, rows=40)
+    parts = [part["day"].local for part, _ in parts]
     assert set(np.concatenate(parts).astype("datetime64[M]").astype(str)) == {"2024-02"}
 
 
@@ -518,5 +521,5 @@ def test_parts_of_new_rows_are_read_as_those_of_training(tmp_path):
     name = tmp_path / "t.csv"
     frame.to_csv(name, index=False)
     table = read_table({"data": [str(name)]}, {"d": "date"}, tmp_path / "c")
-    assert list(table.dictionaries) == [f"d_{part}" for part in DATE_PARTS]
-    assert roles.kind(table.dictionaries["d_month"]) == "int"
+    assert list(table.dictionaries) == calendar_columns("d")
+    assert kinds.kind(table.dictionaries["d_month"]) == "int"

@@ -6,7 +6,7 @@ import pytest
 from test_reading import read, refusal, vocabulary
 
 from data.tables import roles
-from data.tables.roles import Values
+from data.tables.kinds import Values
 
 
 def values(cells, declared=None):
@@ -118,7 +118,7 @@ def test_a_number_that_is_text_is_named_not_guessed(tmp_path):
     assert "'x' holds 'n.a.' in row 30" in message and "--categorical" in message
     assert read(tmp_path, frame, categorical=["x"]).roles["x"].role == "categorical"
     assert read(tmp_path, frame, drop=["x"]).roles["x"].role == "left out"
-    assert values(["1", "2", "2A"] * 30).stray_text() is None  # codes
+    assert values(["1", "2", "2A"] * 30).strays() is None  # codes
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pandas as pd
 
 from data import one_line
 from data.progress import show_note
-from data.tables.dates import DATE_PARTS
+from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.encoding import MISSING
 
 
@@ -28,8 +28,7 @@ def show_columns(dataset):
     for column, role in dataset.roles.items():
         add(column, role.role, role.why)
         if role.role == "date":
-            parts = [f"{column}_{part}" for part in (*DATE_PARTS, "elapsed")]
-            for part in parts:
+            for part in (*calendar_columns(column), elapsed_column(column)):
                 if part in vocabularies or part in numerics:
                     kind = "categorical" if part in vocabularies else "numeric"
                     add(part, kind, "part of a date")

@@ -11,6 +11,7 @@ from data import InputError
 from data.sets.publishing import FORMAT
 from data.sets.saving import VERSION, versions
 from data.tables.encoding import Encoding, Numeric, Target, Vocabulary
+from data.tables.notation import Notation
 
 
 def describe(dataset, name):
@@ -141,7 +142,7 @@ def saved_settings(manifest, folder):
         _need(_are_texts(settings.get(name)), folder, name)
     for name in ("categorical", "numeric", "dates", "drop", "keep_na", "na_values"):
         _need(settings.get(name) is None or _are_texts(settings[name]), folder, name)
-    for name in ("target", "task", "split_by", "separator"):
+    for name in ("target", "task", "split_by", "separator", "decimal", "thousands", "date_order"):
         _need(isinstance(settings.get(name), str | None), folder, name)
     for name in ("sheet", "sql"):
         _need(isinstance(settings.get(name), str | None), folder, name)
@@ -154,7 +155,10 @@ def saved_settings(manifest, folder):
         for entry in entries:
             _need(isinstance(entry, dict) and "path" in entry, folder, "sources")
             _need(_are_texts([*entry.values()]), folder, "sources")
-    return dict(settings), sources
+    # A set that was saved without them was read plainly.
+    notations = settings.get("notations", {})
+    _need(_are_notations(notations), folder, "notations")
+    return settings | {"notations": notations}, sources
 
 
 def _need(condition, folder, what):
@@ -163,6 +167,13 @@ def _need(condition, folder, what):
             f"{folder}/embeddings.json cannot be used: its {what} cannot be understood; restore "
             "the folder or train it again"
         )
+
+
+def _are_notations(notations):
+    try:
+        return all(Notation(**entry).is_known() for entry in notations.values())
+    except (AttributeError, TypeError):
+        return False
 
 
 def _are_numbers(*values):

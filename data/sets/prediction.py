@@ -13,7 +13,7 @@ from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings
 from data.sets.reuse import last_saved
 from data.tables.cache import read_table
-from data.tables.dates import DATE_PARTS
+from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.dialect import dialect_of
 from data.tables.encoding import EncodedRows
 from data.tables.formats import column_names
@@ -80,7 +80,7 @@ def feature_roles(encoding, settings):
     features = {v.column: "categorical" for v in encoding.vocabularies}
     features |= {n.column: "numeric" for n in encoding.numerics}
     for column in settings["dates"] or []:
-        for part in (*DATE_PARTS, "elapsed"):
-            features.pop(f"{column}_{part}", None)
+        for part in (*calendar_columns(column), elapsed_column(column)):
+            features.pop(part, None)
         features[column] = "date"
     return features

@@ -18,14 +18,19 @@ from data import InputError
 from data.files import sync
 from data.progress import Progress
 from data.tables.columns import agreed
-from data.tables.dates import DATE_PARTS, check_date_names, date_columns
+from data.tables.dates import (
+    calendar_columns,
+    check_date_names,
+    date_columns,
+    elapsed_column,
+)
 from data.tables.dialect import USUAL
 from data.tables.disk import Column, DiskArray
 from data.tables.fetched import fetched_folders
 from data.tables.formats import ahead, chunks, declared_types
 from data.tables.sources import fingerprint
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 PARTS = ("data", "validation", "test")
 
 
@@ -124,8 +129,8 @@ def _write(files, roles, folder, dialect, label):
     for column, role in roles.items():
         if role == "date":
             check_date_names(column, roles)
-            categorical += [f"{column}_{part}" for part in DATE_PARTS]
-            numeric.append(f"{column}_elapsed")
+            categorical += calendar_columns(column)
+            numeric.append(elapsed_column(column))
         else:
             (numeric if role == "numeric" else categorical).append(column)
     dictionaries = {column: {} for column in categorical}

@@ -9,7 +9,7 @@ import numpy as np
 from data import InputError
 from data.tables import roles
 from data.tables.cache import read_table
-from data.tables.dates import DATE_PARTS
+from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.dialect import dialect_of
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import (
@@ -25,6 +25,8 @@ from data.tables.encoding import (
     fit_vocabulary,
 )
 from data.tables.formats import column_names, declared_types, first_rows
+from data.tables.kinds import Values
+from data.tables.recognition import notations, settle
 from data.tables.sources import default_target, fetch_databases, find_parts, fingerprint
 from data.tables.split import split_rows
 from data.tables.statistics import count_rows
@@ -99,18 +101,21 @@ def read_dataset(
     dialect = dialect_of(settings, vocabularies)
     fetch_databases(files, dialect, folder, recorded, resume)
     sample = _sample(files["data"], dialect)
+    settle(sample, settings)
     assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
     storage = _storage(sample, assigned, settings)
+    dialect = replace(dialect, notations=notations(sample, storage))
     table = read_table(files, storage, folder, dialect=dialect)
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
-    target = read_target(table, settings["target"], settings["task"])
+    notation = dialect.notation(settings["target"])
+    target = read_target(table, settings["target"], settings["task"], notation)
     split = split_rows(
         table, target.values, split_by=settings["split_by"], seed=settings["seed"],
         stratify=target.task != "regression",
     )  # fmt: skip
-    notes = _notes_on_columns(assigned) + _notes_on_missing_targets(table, target, split)
+    notes = roles.notes_on(assigned) + _notes_on_missing_targets(table, target, split)
     statistics = count_rows(table, split["train"], target.values)
     prior = statistics.target_mean
     if target.task != "regression":
@@ -147,13 +152,13 @@ def _target_of(settings, files):
 
 
 def _sample(files, dialect):
-    """The first rows of the table: dict of column -> `data.tables.roles.Values`."""
+    """The first rows of the table: dict of column -> `data.tables.kinds.Values`."""
     for name in files:
         declared = declared_types(name, dialect)
         columns = first_rows(name, dialect)
         if any(len(values) for values in columns.values()):
             return {
-                column: roles.Values(
+                column: Values(
                     columns[column].categories.tolist() if column in columns else [],
                     columns[column].codes if column in columns else np.empty(0, "int8"),
                     declared.get(column),
@@ -206,14 +211,6 @@ def _settled(assigned, dialect, task):
     return columns | reading | {"drop": [], "task": task}
 
 
-def _notes_on_columns(assigned):
-    return [
-        f"'{column}' is left out: {role.why}; name it in --categorical to keep it."
-        for column, role in assigned.items()
-        if role.warn
-    ]
-
-
 def _notes_on_missing_targets(table, target, split):
     left_out = table.rows - sum(map(len, split.values()))
     return [f"{left_out:,} rows have no '{target.column}' and are left out."] if left_out else []
@@ -243,9 +240,9 @@ def _feature_columns(assigned, counts, where):
         elif role.role == "numeric":
             numeric.append(column)
         elif role.role == "date":
-            parts = [f"{column}_{part}" for part in DATE_PARTS]
+            parts = calendar_columns(column)
             categorical += [part for part in parts if np.count_nonzero(counts[part][:-1]) > 1]
-            numeric.append(f"{column}_elapsed")
+            numeric.append(elapsed_column(column))
     if not categorical:
         raise InputError(
             f"{where}: no column is categorical, so there is nothing to embed; name some in "

@@ -11,7 +11,8 @@ import pandas as pd
 
 from data import InputError
 from data.tables.compressed import DAMAGED, opened
-from data.tables.values import text_type, to_numbers
+from data.tables.notation import PLAIN
+from data.tables.values import text_type
 
 ENDINGS = (".csv", ".tsv", ".txt")
 HEAD_BYTES = 1 << 18
@@ -114,10 +115,33 @@ def _first_rows(text, separator, count, whole):
 
 
 def chunks(name, roles, dialect, rows):
+    """Read the rows of a CSV file, so many at a time.
+
+    Yields:
+        (DataFrame, share of the file read so far): numbers that are written plainly as float64,
+        all else as text.
+    """
+    plain = {c for c, role in roles.items() if role == "numeric" and dialect.notation(c) == PLAIN}
+    done = 0
+    try:
+        for frame, share in _frames(name, plain, dialect, rows):
+            done += len(frame)
+            yield frame, share
+    except _NotPlain:  # these rows and what follows as text, which may be blank or a mistake
+        for frame, share in _frames(name, (), dialect, rows):
+            done -= len(frame)
+            if done < 0:
+                yield frame, share
+
+
+class _NotPlain(Exception):
+    """A value among the plain numbers is none that pandas knows."""
+
+
+def _frames(name, plain, dialect, rows):
     names, separator = _header(name, dialect)
     # Not "category", which would make 1234 of the postcode 01234.
     text = text_type()
-    dtypes = {c: "float64" if roles.get(c) == "numeric" else text for c in names}
     size = os.stat(name).st_size
     with contextlib.ExitStack() as stack:
         try:
@@ -130,7 +154,7 @@ def chunks(name, roles, dialect, rows):
                     header=0,
                     names=names,
                     index_col=False,
-                    dtype=dtypes,
+                    dtype={c: "float64" if c in plain else text for c in names},
                     na_values={c: dialect.missing_texts(c) for c in names},
                     keep_default_na=False,
                     skip_blank_lines=len(names) > 1,
@@ -143,16 +167,8 @@ def chunks(name, roles, dialect, rows):
         except DAMAGED as error:
             if isinstance(error, InputError):
                 raise
-            if type(error) is ValueError and "numeric" in roles.values():
-                # Text among the numbers: read again, as text, to tell in which row.
-                texts = dict.fromkeys(roles, "categorical")
-                first = 0
-                for frame, _ in chunks(name, texts, dialect, rows):
-                    for column, role in roles.items():
-                        if role == "numeric":
-                            where = f"{name}: the numeric column '{column}'"
-                            to_numbers(frame[column].astype(object), where, first)
-                    first += len(frame)
+            if type(error) is ValueError and plain:
+                raise _NotPlain from None
             raise _csv_error(name, error, dialect.encoding) from None
 
 

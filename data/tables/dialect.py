@@ -4,28 +4,8 @@ import codecs
 from dataclasses import dataclass, field
 
 from data import InputError
+from data.tables.notation import PLAIN, Notation
 from data.tables.values import MISSING_TEXTS
-
-
-@dataclass(frozen=True)
-class Notation:
-    """How the values of one column are written.
-
-    Attributes:
-        decimal: the decimal mark of numbers; thousands: the mark between their groups of digits,
-            "" where there is none.
-        unit: text that stands at every number, such as "€" or "%"; it is no part of the value.
-        date_order: "dmy", "mdy" or "ymd", the order of day, month and year; "" where the dates
-            are not written in numbers, or the year comes first with four digits.
-    """
-
-    decimal: str = "."
-    thousands: str = ""
-    unit: str = ""
-    date_order: str = ""
-
-
-PLAIN = Notation()
 
 
 @dataclass(frozen=True)

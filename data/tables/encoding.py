@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from data import InputError
-from data.tables import roles
+from data.tables import kinds
 from data.tables.values import as_text
 
 MISSING, UNSEEN, RESERVED = 0, 1, 2
@@ -181,9 +181,9 @@ def as_value(text, kind):
         return text
     if kind == "bool":
         return {"true": True, "false": False}.get(text.lower())
-    if roles.INTEGER.fullmatch(text):
-        return int(text) if roles.fits_64_bits(text) else None
-    if roles.NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
+    if kinds.INTEGER.fullmatch(text):
+        return int(text) if kinds.fits_64_bits(text) else None
+    if kinds.NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
         return value
     return None
 
@@ -199,7 +199,7 @@ def fit_vocabulary(column, texts, counts, declared=None):
         Vocabulary without counts; its values sorted, so that the order of rows does not matter.
     """
     seen = [text for text, count in zip(texts, counts, strict=True) if count]
-    kind = roles.kind(seen, declared)
+    kind = kinds.kind(seen, declared)
     values = [as_value(text, kind) for text in seen] if kind in ("int", "float", "bool") else [None]
     values = _converted(values, kind)
     if None in values:  # infinite numbers, too, are categories as text

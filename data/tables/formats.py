@@ -96,8 +96,8 @@ def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
 
     Yields:
         (dict of column -> values, share): categorical values as pandas.Categorical whose
-        categories are text as it stands in the file; numeric ones float64; dates datetime64[s];
-        `share` is the part of the file read so far, 0 to 1.
+        categories are text as it stands in the file; numeric ones float64; dates
+        `data.tables.values.Dates`; `share` is the part of the file read so far, 0 to 1.
 
     Raises:
         InputError: text in a numeric column (the first such row and value are named), an absent
@@ -109,16 +109,16 @@ def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
             raise InputError(f"{name}: the column '{column}' is missing; add it.")
     rows = min(rows, max(CHUNK_VALUES // max(len(present), 1), 1000))
     parts = reader_of(name).chunks(name, roles, dialect, rows)
-    first, day_first = 0, {}
+    first = 0
     for frame, share in ahead(parts):
         columns = {}
         for column, role in roles.items():
             values = without_texts(frame[column], dialect.na_values_of(column))
             where = f"{name}: the {role} column '{column}'"
             if role == "numeric":
-                columns[column] = to_numbers(values, where, first)
+                columns[column] = to_numbers(values, where, first, dialect.notation(column))
             elif role == "date":
-                columns[column] = to_dates(values, where, first, day_first)
+                columns[column] = to_dates(values, where, first, dialect.notation(column))
             else:
                 columns[column] = to_categories(values, name, column)
         first += len(frame)

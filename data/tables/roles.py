@@ -6,30 +6,33 @@ column in --categorical, --numeric, --dates or --drop.
 
 import difflib
 import re
+import shlex
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from data import InputError
+from data.tables.kinds import FEW
 from data.tables.values import not_a_number
 
-# So few distinct integers, each coming so often, are codes whatever they are called.
-FEW, OFTEN = 20, 5
+# So few distinct integers (`FEW`), each coming so often, are codes whatever they are called.
+OFTEN = 5
 # Values that hardly repeat identify rows; nothing can be learned about values seen once.
 NEAR_UNIQUE = 0.5
-# A column with so large a share of numbers is one of numbers, and the rest of it a mistake.
-MOSTLY = 0.95
-CODE_NAME = re.compile(r"(^|[ _.-])(id|code|zip|zipcode|postcode|postal|key|sku|plz|nr|no)$", re.I)
-CODE_CAMEL = re.compile(r"[a-z](Id|ID|Code|Key|Nr|No)$")
-INTEGER = re.compile(r"[ \t]*[+-]?(0|[1-9][0-9]{0,19})[ \t]*")
-NUMBER = re.compile(
-    r"[ \t]*[+-]?(0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?[ \t]*"
-)
-LEADING_ZERO = re.compile(r"[ \t]*[+-]?0[0-9]+[ \t]*")
-ISO_DATE = re.compile(r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}([ T][0-9]{2}:[0-9]{2}.*)?")
-BOOLEANS = {"true", "false"}
+CODES = {"id", "code", "zip", "zipcode", "postcode", "postal", "key", "sku", "plz", "nr", "no"}
+# Words that say, anywhere in a name, that something was counted or measured; and words at its end
+# that say that it was then put into classes.
+QUANTITIES = {
+    "age", "amount", "balance", "cost", "count", "discount", "distance", "duration", "fee",
+    "height", "income", "length", "price", "profit", "qty", "quantity", "revenue", "salary",
+    "sales", "sum", "total", "units", "weight", "width",
+}  # fmt: skip
+COUNTED = {("number", "of"), ("no", "of"), ("num",), ("n",)}  # at its beginning
+CLASSES = CODES | {
+    "band", "bin", "bracket", "bucket", "category", "class", "cluster", "flag", "group", "kind",
+    "level", "name", "range", "rank", "segment", "status", "tier", "type", "unit",
+}  # fmt: skip
+WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 @dataclass
@@ -38,111 +41,15 @@ class Role:
 
     Attributes:
         role: "categorical", "numeric", "date", "target", "split" or "left out".
-        why: a few words for the table of roles.
-        warn: whether leaving it out deserves a line of its own.
+        why: a few words for the table of columns.
+        note: a line of its own, where there is something to do about it.
+        overrule: the option that makes the other thing of integers.
     """
 
     role: str
     why: str
-    warn: bool = False
-
-
-@dataclass
-class Values:
-    """The values of a column, or of its first rows, by which its role is decided.
-
-    Attributes:
-        texts: distinct values as text; codes: int [rows], positions in `texts`, -1 for missing.
-        declared: the type that the file itself declares, if any.
-    """
-
-    texts: list
-    codes: np.ndarray
-    declared: str = None
-
-    @cached_property
-    def counts(self):
-        """int64 [len(texts)], rows of each text."""
-        counts = np.zeros(len(self.texts) + 1, "int64")
-        for start in range(0, len(self.codes), 1 << 20):  # of a column on disk
-            part = np.asarray(self.codes[start : start + (1 << 20)])
-            counts += np.bincount(part + 1, minlength=len(counts))
-        return counts[1:]
-
-    @cached_property
-    def present(self):
-        """The texts that occur."""
-        return [text for text, count in zip(self.texts, self.counts, strict=True) if count]
-
-    @cached_property
-    def kind(self):
-        return kind(self.present, self.declared)
-
-    @property
-    def rows(self):
-        """Rows that are not missing."""
-        return int(self.counts.sum())
-
-    @property
-    def distinct(self):
-        return int(np.count_nonzero(self.counts))
-
-    def first_text(self):
-        """(text, row) of the first value that is no number."""
-        strange = np.array([not NUMBER.fullmatch(text) for text in self.texts] + [False])
-        row = int(np.argmax(strange[self.codes]))
-        return self.texts[self.codes[row]], row
-
-    def stray_text(self):
-        """`first_text` where nearly all values are numbers, so that it is a mistake; else None.
-
-        Few distinct numbers with a text among them may well be codes (1, 2, 2A): no mistake.
-        """
-        if self.kind != "str" or self.declared or any(map(LEADING_ZERO.fullmatch, self.present)):
-            return None
-        numbers = self.counts[[bool(NUMBER.fullmatch(text)) for text in self.texts]]
-        if np.count_nonzero(numbers) <= FEW or numbers.sum() < MOSTLY * self.rows:
-            return None
-        return self.first_text()
-
-
-def kind(texts, declared=None):
-    """What the values of a column look like.
-
-    Args:
-        texts: list of str: distinct values as they stand in the file, without missing ones.
-        declared: the type that the file itself declares, if any.
-
-    Returns:
-        "empty", "bool", "int" (of 64 bits), "float", "date", "str" or "compound".
-    """
-    if declared not in (None, "str"):
-        return declared
-    if not len(texts):
-        return "empty"
-    if all(map(ISO_DATE.fullmatch, texts)):
-        dates = pd.to_datetime(
-            pd.Series(texts, dtype=object), errors="coerce", format="ISO8601", utc=True
-        )
-        if dates.notna().all():
-            return "date"
-    if declared:
-        return declared
-    if all(text.lower() in BOOLEANS for text in texts):
-        return "bool"
-    if all(map(INTEGER.fullmatch, texts)):
-        # More digits than a 64-bit number has room for are text, as they are to pandas.
-        return "int" if all(fits_64_bits(text) for text in texts if len(text) > 18) else "str"
-    if all(map(NUMBER.fullmatch, texts)):
-        return "float"
-    # Not only decimals: pandas reads "inf" as a number, too; leading zeros are kept, as text.
-    if any(map(LEADING_ZERO.fullmatch, texts)):
-        return "str"
-    return "float" if pd.to_numeric(pd.Series(texts), errors="coerce").notna().all() else "str"
-
-
-def fits_64_bits(text):
-    return -(2**63) <= int(text) < 2**64
+    note: str = ""
+    overrule: str = ""
 
 
 def decide(name, values):
@@ -151,7 +58,7 @@ def decide(name, values):
     Text, booleans and categories are categorical, numbers numeric. Integers are codes (so
     categorical) when they are few and each comes often, are called so (store_id, zip), or number
     things from 0 or 1 without gaps and about equally often, as stores or days do and counts or
-    ages do not.
+    ages do not; but not where their name says that they are quantities (price, qty).
 
     Args:
         name: the column's; values: Values.
@@ -161,40 +68,81 @@ def decide(name, values):
     """
     kind, distinct, rows = values.kind, values.distinct, values.rows
     if kind == "empty":
-        return Role("left out", "no value at all", warn=True)
+        return _left_out("no value at all")
     if kind == "compound":
-        return Role("left out", "lists or other compound values", warn=True)
+        return _left_out("lists or other compound values")
     if kind == "date":
-        return Role("date", "dates")
+        return Role("date", f"dates{values.dates.notation}")
+    written = str(values.numbers.notation) if kind in ("int", "float") else ""
     if kind == "float" and not (_whole(values) and distinct < rows):
-        return Role("numeric", "numbers")
-    if distinct == rows > 1 and kind != "bool":
-        return Role("left out", "every value is distinct", warn=True)
+        return Role("numeric", f"numbers{written}")
+    if kind in ("int", "float") and distinct > 2 and is_quantity(name):
+        why = f"integers named as a quantity{written}"
+        return Role("numeric", why, overrule="--categorical")
+    if distinct == rows > 1 and kind != "bool" and not written:
+        return _left_out("every value is distinct", _mixture(values))
     if kind == "bool":
         return Role("categorical", "yes or no")
-    named = CODE_NAME.search(name) or CODE_CAMEL.search(name)
+    named = is_code(name)
     if (kind == "str" or named) and distinct > NEAR_UNIQUE * rows and distinct > FEW:
-        why = "text that hardly repeats" if kind == "str" else "codes that hardly repeat"
-        return Role("left out", why, warn=True)
+        what = "text that hardly repeats" if kind == "str" else "codes that hardly repeat"
+        return _left_out(what, _mixture(values))
     if kind == "str":
-        return Role("categorical", "text")
-    if distinct <= FEW and rows >= OFTEN * distinct:
-        return Role("categorical", "few integers")
+        mixture = _mixture(values)
+        return Role("categorical", "text", f"is taken as text: {mixture}." if mixture else "")
     if named:
-        return Role("categorical", "integers named as codes")
-    numbers = pd.to_numeric(pd.Series(values.present)).astype("float64")
+        return Role("categorical", "integers named as codes", overrule="--numeric")
+    if distinct <= FEW and rows >= OFTEN * distinct:
+        return Role("categorical", "few integers", overrule="--numeric")
+    numbers = values.as_numbers()
     low, high = numbers.min(), numbers.max()
-    shares = values.counts[values.counts > 0] / rows
+    shares = values.present_counts / rows
     evenness = -(shares * np.log(shares)).sum() / np.log(max(distinct, 2))
     if low in (0, 1) and distinct > 0.95 * (high - low + 1) and evenness > 0.95:
-        return Role("categorical", "integers that number things")
-    return Role("numeric", "integers")
+        return Role("categorical", "integers that number things", overrule="--numeric")
+    return Role("numeric", f"integers{written}")
+
+
+def words_of(name):
+    """The words of a column's name in small letters: unitPrice and unit_price -> unit, price."""
+    return [word.lower() for word in WORD.findall(name)]
+
+
+def is_code(name):
+    """Whether a column is named as a code or number that identifies something."""
+    return words_of(name)[-1:] != [] and words_of(name)[-1] in CODES
+
+
+def is_quantity(name):
+    """Whether a column is named as something counted or measured."""
+    words = words_of(name)
+    counted = any(tuple(words[: len(start)]) == start for start in COUNTED) and len(words) > 1
+    return (counted or not QUANTITIES.isdisjoint(words)) and words[-1] not in CLASSES
+
+
+def _left_out(why, mixture=""):
+    way_on = mixture or "name it in --categorical to keep it"
+    return Role("left out", why, f"is left out: {why}; {way_on}.")
+
+
+def _mixture(values):
+    """What to do about text that is in great part dates or numbers; "" where it is not."""
+    for what, reading in (("dates", values.dates), ("numbers", values.numbers)):
+        if reading and not reading.whole and np.count_nonzero(reading.fits) > FEW:
+            option = "--dates" if what == "dates" else "--numeric"
+            odd = next(t for t, fits in zip(values.written, reading.fits, strict=True) if not fits)
+            return (
+                f"{values.share(reading):.0%} of its values are {what}; to use them, correct the "
+                f"others, such as {odd[:40]!r}, or name these in --na-values, and name the "
+                f"column in {option}"
+            )
+    return ""
 
 
 def _whole(values):
     """Whether the floats are integers, which a missing value has made 1.0, 2.0, ..."""
-    numbers = pd.to_numeric(pd.Series(values.present), errors="coerce").astype("float64")
-    return bool((numbers % 1 == 0).all())
+    numbers = values.as_numbers()
+    return bool((numbers == np.floor(numbers)).all() and np.isfinite(numbers).all())
 
 
 def assign(
@@ -218,45 +166,17 @@ def assign(
 
     Raises:
         InputError: a column that is not there (the nearest name is suggested), one named twice,
-            or text in a column that is all numbers otherwise.
+            or text in a column that is all numbers, or all dates, otherwise.
     """
-    named = {}
-    for option, columns in (
-        ("--target", [target]),
-        ("--categorical", categorical or []),
-        ("--numeric", numeric or []),
-        ("--dates", dates or []),
-        ("--drop", drop or []),
-    ):
-        for column in columns:
-            check_column(sample, column, option)
-            if column in named:
-                other = named[column]
-                also = f", also in {other}" if other != option else ""
-                raise InputError(
-                    f"{option}: the column '{column}' is named twice{also}; name it once."
-                )
-            named[column] = option
-            if sample[column].kind == "compound" and option != "--drop":
-                raise InputError(
-                    f"{option}: the column '{column}' holds lists or other compound values; "
-                    "flatten it, or leave it out."
-                )
+    named = _named_roles(sample, target, categorical, numeric, dates, drop)
     if split_by is not None:
         check_column(sample, split_by, "--split-by")
     # Whoever lists both kinds has described the table: what is not listed is not wanted.
     complete = categorical is not None and numeric is not None
-    by_option = {
-        "--target": Role("target", "named"),
-        "--categorical": Role("categorical", "named"),
-        "--numeric": Role("numeric", "named"),
-        "--dates": Role("date", "named"),
-        "--drop": Role("left out", "named"),
-    }
     roles = {}
     for column, values in sample.items():
         if column in named:
-            roles[column] = by_option[named[column]]
+            roles[column] = named[column]
         elif column in saved:
             roles[column] = Role("categorical", "saved vectors")
         elif column == split_by:
@@ -266,10 +186,63 @@ def assign(
         elif column in saved_numeric and values.kind in ("int", "float"):
             roles[column] = Role("numeric", "as in the saved set")
         else:
-            if stray := values.stray_text():
-                raise not_a_number(f"{where}: the numeric column '{column}'", *stray)
+            if strays := values.strays():
+                raise _stray(f"{where}: the column '{column}'", values, *strays)
             roles[column] = decide(column, values)
     return roles
+
+
+def _named_roles(sample, target, categorical, numeric, dates, drop):
+    """dict of column -> Role of the columns that options name."""
+    options, roles = {}, {}
+    for option, role, columns in (
+        ("--target", "target", [target]),
+        ("--categorical", "categorical", categorical),
+        ("--numeric", "numeric", numeric),
+        ("--dates", "date", dates),
+        ("--drop", "left out", drop),
+    ):
+        for column in columns or []:
+            check_column(sample, column, option)
+            if column in options:
+                other = options[column]
+                also = f", also in {other}" if other != option else ""
+                raise InputError(
+                    f"{option}: the column '{column}' is named twice{also}; name it once."
+                )
+            if sample[column].kind == "compound" and option != "--drop":
+                raise InputError(
+                    f"{option}: the column '{column}' holds lists or other compound values; "
+                    "flatten it, or leave it out."
+                )
+            options[column] = option
+            written = {"numeric": sample[column].numbers, "date": sample[column].dates}.get(role)
+            roles[column] = Role(role, f"named{written.notation if written else ''}")
+    return roles
+
+
+def _stray(where, values, what, odd):
+    """The InputError about a text among numbers or dates, and all others like it."""
+    text, row = values.first_row(odd)
+    return not_a_number(where, text, row, what, [text, *(t for t in odd if t != text)])
+
+
+def notes_on(roles):
+    """Lines to print about roles: what can be done about a column, and how to overrule guesses.
+
+    Args:
+        roles: dict of column -> Role.
+    """
+    notes = [f"'{column}' {role.note}" for column, role in roles.items() if role.note]
+    for option, taken, other in (
+        ("--categorical", "quantities", "embed"),
+        ("--numeric", "codes", "take as numbers"),
+    ):
+        columns = [column for column, role in roles.items() if role.overrule == option]
+        if columns:
+            names = " ".join(shlex.quote(column) for column in columns)
+            notes.append(f"integers taken as {taken}; to {other} some of them: {option} {names}")
+    return notes
 
 
 def check_column(columns, column, option):
@@ -300,8 +273,8 @@ def likely_task(values):
     if values.kind not in ("int", "float"):
         return "multiclass"
     if values.distinct <= 10 and (values.kind == "int" or _whole(values)):
-        numbers = pd.to_numeric(pd.Series(values.present)).astype("float64")
-        often = values.counts[values.counts > 0].min() >= OFTEN
+        numbers = values.as_numbers()
+        often = values.present_counts.min() >= OFTEN
         if often and numbers.max() - numbers.min() == values.distinct - 1:
             return "multiclass"
     return "regression"
@@ -333,10 +306,11 @@ def task_of(target, values, task="auto"):
             f"--task regression: the target '{target}' holds {text[:40]!r} in row {row}; correct "
             "it, name a numeric column, or leave out --task."
         )
-    if task == "auto" and (stray := values.stray_text()):
+    if task == "auto" and (strays := values.strays()):
+        text, row = values.first_row(strays[1])
         raise InputError(
-            f"--target: the column '{target}' holds numbers, but {stray[0][:40]!r} in row "
-            f"{stray[1]}; correct it, or give --task multiclass."
+            f"--target: the column '{target}' holds {strays[0]}s, but {text[:40]!r} in row {row}; "
+            "correct it, name it in --na-values, or give --task multiclass."
         )
     if task == "binary" and distinct > 2:
         raise InputError(

@@ -6,6 +6,7 @@ the table as the first one did. To add one, add a line, and read it where it mat
 
 import os
 
+from data.tables.dates import CALENDAR
 from data.tables.sql import is_database, without_password
 
 COLUMNS = {"nargs": "+", "metavar": "COLUMN"}
@@ -29,8 +30,8 @@ TABLE_OPTIONS = {
     },
     "dates": COLUMNS
     | {
-        "help": "columns to take apart into year, month, day, weekday, week, hour and elapsed "
-        "days (default: those written as 2024-12-31)"
+        "help": f"columns to take apart into {', '.join(CALENDAR)} and elapsed days (default: "
+        "those that hold dates)"
     },
     "drop": COLUMNS | {"help": "columns to leave out"},
     "keep_na": COLUMNS
@@ -42,6 +43,20 @@ TABLE_OPTIONS = {
         "nargs": "+",
         "metavar": "TEXT",
         "help": "texts that stand for a missing value, such as ? or -, beside the usual ones",
+    },
+    "decimal": {
+        "choices": (".", ","),
+        "metavar": "MARK",
+        "help": "of numbers: . or , where they can be read in two ways",
+    },
+    "thousands": {
+        "choices": (",", ".", "'", "space"),
+        "metavar": "MARK",
+        "help": "between groups of digits: , . ' or space, where numbers can be read in two ways",
+    },
+    "date_order": {
+        "choices": ("dmy", "mdy", "ymd"),
+        "help": "the order of day, month and year, where dates can be read in two ways",
     },
     "task": {
         "choices": ("auto", "regression", "binary", "multiclass"),

@@ -4,6 +4,7 @@ import numpy as np
 
 from data import InputError
 from data.progress import Progress
+from data.tables.dates import elapsed_column
 from data.tables.disk import blocks_of, keep_on_disk
 
 CUT_AT_ONCE = 500_000  # rows that scikit-learn splits at a time; a multiple of ten
@@ -122,8 +123,9 @@ def _smallest(keys, keep):
 def _order(table, column, data):
     """The values of the column that orders the rows, as uint64 of the same order, by blocks."""
     texts = None
-    if column in table.numeric or f"{column}_elapsed" in table.numeric:
-        values = table.values(column if column in table.numeric else f"{column}_elapsed")
+    elapsed = elapsed_column(column)
+    if column in table.numeric or elapsed in table.numeric:
+        values = table.values(column if column in table.numeric else elapsed)
     else:
         texts, values = table.texts(column)
         rank = np.empty(len(texts), "uint64")

@@ -10,6 +10,9 @@ from data.progress import Progress
 from data.tables import roles
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import FLOAT32_MAX, RESERVED, fit_vocabulary
+from data.tables.kinds import Values
+from data.tables.notation import PLAIN
+from data.tables.values import to_numbers
 
 
 @dataclass
@@ -36,18 +39,19 @@ def target_storage(sample, task):
     """How the target is read: "numeric" or "categorical". The task is settled by all rows.
 
     Args:
-        sample: `data.tables.roles.Values` of the first rows; task: "auto" or what is asked for.
+        sample: `data.tables.kinds.Values` of the first rows; task: "auto" or what is asked for.
     """
     likely = roles.likely_task(sample) if task == "auto" else task
     numbers = sample.kind in ("int", "float")
     return "numeric" if numbers and likely == "regression" else "categorical"
 
 
-def read_target(table, column, task):
+def read_target(table, column, task, notation=PLAIN):
     """The target of a table: TargetColumn.
 
     Args:
-        table: `data.tables.cache.Table`; task: "auto" or what is asked for.
+        table: `data.tables.cache.Table`; task: "auto" or what is asked for;
+        notation: `data.tables.notation.Notation` of its numbers.
 
     Raises:
         InputError: it cannot be learned; see `data.tables.roles.task_of`. Or a number is too large.
@@ -59,9 +63,9 @@ def read_target(table, column, task):
         return TargetColumn(column, "regression", numbers)
     texts, codes = table.texts(column)
     declared = table.types.get(column)
-    task = roles.task_of(column, roles.Values(texts, codes, declared), task)
+    task = roles.task_of(column, Values(texts, codes, declared), task)
     if task == "regression":  # the first rows looked like classes
-        values = np.append(pd.to_numeric(pd.Series(texts)).to_numpy("float64"), np.nan)
+        values = np.append(to_numbers(pd.Series(texts, dtype=object), notation=notation), np.nan)
         numbers = Column(table.codes, codes.j, values)
         _count_numbers(table, column, numbers)
         return TargetColumn(column, task, numbers)

@@ -1,12 +1,16 @@
 """The values of one column: numbers, dates and categories, from whatever a reader gives."""
 
 import datetime
-import warnings
+import shlex
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from data import InputError
+from data.tables.notation import PLAIN
+from data.tables.numbers import read_numbers
+from data.tables.timestamps import date_readings, read_dates
 
 # What pandas reads as missing beside the empty field (pandas.read_csv, na_values).
 MISSING_TEXTS = (
@@ -36,96 +40,122 @@ def without_texts(values, texts):
     return values.mask(values.isin([*texts, *numbers] if values.dtype == object else texts))
 
 
-def to_numbers(values, where="the column", first_row=0):
-    """One column as float64 [rows], missing as NaN.
+def to_numbers(values, where="the column", first_row=0, notation=PLAIN):
+    """One column as float64 [rows], missing and blank values as NaN.
 
     Args:
         where: how a message begins; first_row: the number of the first of these rows.
+        notation: `data.tables.notation.Notation`, how the numbers are written where they are text.
 
     Raises:
         InputError: a value is no number; it names the first.
     """
     if pd.api.types.is_float_dtype(values.dtype):
         return values.to_numpy("float64", na_value=np.nan)
-    if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == bool:
-        values = values.astype(object)
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         raise InputError(f"{where} holds dates; name it in --dates or --drop.")
-    try:
-        numbers = pd.to_numeric(values, errors="coerce")
-    except TypeError:
-        raise InputError(f"{where} holds lists or other compound values; --drop it.") from None
-    wrong = (numbers.isna() & values.notna()).to_numpy()
-    if wrong.any():
-        raise not_a_number(where, values.iloc[np.argmax(wrong)], first_row + int(np.argmax(wrong)))
-    return numbers.to_numpy("float64", na_value=np.nan)
+    if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == bool:
+        values = values.astype(object)
+    numbers = np.full(len(values), np.nan)
+    if notation == PLAIN or pd.api.types.is_numeric_dtype(values.dtype):
+        try:
+            numbers = pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
+        except TypeError:
+            raise InputError(f"{where} holds lists or other compound values; --drop it.") from None
+    unread = np.flatnonzero(np.isnan(numbers) & values.notna().to_numpy())
+    if len(unread):
+        categories = to_categories(values.iloc[unread])
+        texts = categories.categories.tolist()
+        found = read_numbers(texts, notation)
+        numbers = numbers.copy()
+        numbers[unread] = found[categories.codes]
+        wrong = np.isnan(found) & np.array([bool(text.strip()) for text in texts], bool)
+        if wrong.any():
+            at = int(np.argmax(wrong[categories.codes]))
+            raise not_a_number(where, categories[at], first_row + int(unread[at]))
+    return numbers
 
 
-def not_a_number(where, value, row):
-    """The InputError about text among numbers."""
+def not_a_number(where, text, row, what="number", marks=()):
+    """The InputError about text among numbers, or dates.
+
+    Args:
+        where: how it begins; text: the first such text, in row `row`; marks: all of them.
+    """
+    text, marks = str(text), list(marks) or [str(text)]
+    short = len(marks) <= 3 and all(mark.isprintable() and len(mark) <= 20 for mark in marks)
+    shown = " ".join(map(shlex.quote, marks)) if short else "TEXT"
     return InputError(
-        f"{where} holds {str(value)[:40]!r} in row {row}; correct it or leave it empty, or "
-        "train with the column in --categorical or --drop."
+        f"{where} holds {text[:40]!r} in row {row}, which is no {what}; correct it, give "
+        f"--na-values {shown} if it stands for a missing value, or name the column in "
+        "--categorical or --drop."
     )
 
 
-def to_dates(values, where="the column", first_row=0, day_first=None):
-    """One column as datetime64[s] [rows] in UTC, missing as NaT.
+@dataclass
+class Dates:
+    """A column of dates, datetime64[s] [rows], NaT for missing.
 
-    ISO 8601 is best; 31.12.2024, 12/31/24 and "31 Dec 2024" are understood where the values leave
-    no doubt about which is the day.
+    Attributes:
+        local: as the clock at the place shows them; utc: the same moments in UTC.
+    """
+
+    local: np.ndarray
+    utc: np.ndarray
+
+    def __len__(self):
+        return len(self.local)
+
+
+def to_dates(values, where="the column", first_row=0, notation=PLAIN):
+    """One column as `Dates`.
 
     Args:
         where: how a message begins; first_row: the number of the first of these rows.
-        day_first: dict that remembers from part to part of one file whether days come before
-            months, under `where`.
+        notation: `data.tables.notation.Notation`; without an order of day, month and year the
+            values must tell it.
 
     Raises:
         InputError: a value is no date, or could be two (01/02/2024); it names the first.
     """
-    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        categories = to_categories(values)
-        dates = _parse_dates(categories.categories, where, {} if day_first is None else day_first)
-        wrong = np.append(dates.isna(), False)[categories.codes]  # -1 is missing, not wrong
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise InputError(
-                f"{where} holds {str(categories[row])[:40]!r} in row {first_row + row}; write "
-                "dates as YYYY-MM-DD, or train with the column in --categorical or --drop."
-            )
-        values = pd.Series(dates.append(pd.DatetimeIndex([pd.NaT], tz="UTC"))[categories.codes])
-    if getattr(values.dtype, "tz", None) is not None:
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    return values.to_numpy("datetime64[s]")
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        zone = getattr(values.dtype, "tz", None)
+        utc = values if zone is None else values.dt.tz_convert("UTC").dt.tz_localize(None)
+        local = values if zone is None else values.dt.tz_localize(None)
+        return Dates(local.to_numpy("datetime64[s]"), utc.to_numpy("datetime64[s]"))
+    categories = to_categories(values)
+    texts = categories.categories.tolist()
+    local, utc = read_dates(texts, notation.date_order or _order_of(texts, where))
+    wrong = np.isnat(local) & np.array([bool(text.strip()) for text in texts], bool)
+    wrong = np.append(wrong, False)[categories.codes]  # -1 is missing, not wrong
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        if date_readings([categories[row]], any_century=True):
+            raise open_century(f"{where}, row {first_row + row},", categories[row])
+        raise not_a_number(where, categories[row], first_row + row, "date")
+    nothing = np.datetime64("NaT")
+    return Dates(*(np.append(dates, nothing)[categories.codes] for dates in (local, utc)))
 
 
-def _parse_dates(texts, where, day_first):
-    """DatetimeIndex [len(texts)] in UTC, NaT for what is no date."""
-    dates = pd.DatetimeIndex(pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True))
-    if not dates.isna().any():
-        return dates
-    numbers = texts.str.extract(r"^(\d{1,2})[/. -](\d{1,2})[/. -]\d{2,4}\b").astype("float64")
-    if numbers.notna().any(axis=None):
-        first, second = (numbers > 12).any()
-        if first != second:
-            day_first[where] = first
-        elif where not in day_first:
-            raise InputError(
-                f"{where} holds dates that can be read in two ways, such as {texts[0]!r}; write "
-                "dates as YYYY-MM-DD."
-            )
-    elif not texts.str.contains("[A-Za-z]{3}").any():  # a number, say, is no date
-        return dates
-    with warnings.catch_warnings(action="ignore"):  # about what dayfirst cannot decide
-        return pd.DatetimeIndex(
-            pd.to_datetime(
-                texts,
-                errors="coerce",
-                format="mixed",
-                utc=True,
-                dayfirst=bool(day_first.get(where)),
-            )
+def open_century(where, text):
+    """The InputError about years of two digits, of dates that may lie ahead or long ago."""
+    return InputError(
+        f"{where} holds dates whose century is open, such as {text[:40]!r}; write years with "
+        "four digits, or name the column in --categorical or --drop."
+    )
+
+
+def _order_of(texts, where):
+    """The order of day, month and year that most dates have; "" where they tell it themselves."""
+    readings = date_readings(texts)
+    most = max((fits.sum() for fits in readings.values()), default=0)
+    orders = [order for order, fits in readings.items() if fits.sum() == most]
+    if len(orders) > 1:
+        raise InputError(
+            f"{where} holds dates that can be read in two ways, such as {texts[0]!r}; give "
+            f"--date-order {' or '.join(orders)}, or write them as YYYY-MM-DD."
         )
+    return orders[0] if orders else ""
 
 
 def to_categories(values, name="", column=""):

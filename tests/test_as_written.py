@@ -1,0 +1,309 @@
+"""Numbers and dates as people write them: read right, or asked about, and never guessed."""
+
+import json
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_reading import read, refusal
+
+from data.tables.dataset import read_dataset
+from data.tables.dialect import dialect_of
+from data.tables.formats import chunks
+
+RANDOM = np.random.default_rng(0)
+AMOUNTS = (RANDOM.lognormal(8, 2, 300)).round(2)
+COUNTS = RANDOM.choice(RANDOM.integers(0, 90_000, 200), 300)
+
+
+def table(texts, **more):
+    """A table of 300 rows with one column as it is written; the others leave nothing open."""
+    texts = [texts[i % len(texts)] for i in range(300)]
+    y = RANDOM.normal(size=300) / 7
+    return pd.DataFrame({"c": ["a", "b", "c"] * 100, "x": texts, "y": y} | more)
+
+
+def numbers(tmp_path, texts, more=None, **options):
+    dataset = read(tmp_path, table(texts, **(more or {})), **options)
+    assert dataset.roles["x"].role == "numeric", dataset.roles["x"]
+    return dataset.table.values("x")[:], dataset
+
+
+def european(number, thousands=".", decimals=2):
+    return f"{number:,.{decimals}f}".translate(str.maketrans({",": thousands, ".": ","}))
+
+
+STYLES = {
+    "decimal comma": lambda x: f"{x:.2f}".replace(".", ","),
+    "1.234,56": european,
+    "1 234,56": lambda x: european(x, " "),
+    "1 234,56, narrow": lambda x: european(x, "\u202f"),
+    "1'234.50": lambda x: f"{x:,.2f}".replace(",", "'"),
+    "1’234.50": lambda x: f"{x:,.2f}".replace(",", "’"),
+    "1,234.50": lambda x: f"{x:,.2f}",
+    "$1,234.50": lambda x: f"${x:,.2f}",
+    "1.234,56 €": lambda x: f"{european(x)} €",
+    "€ 1.234,56": lambda x: f"€ {european(x)}",
+    "EUR 1.234,56": lambda x: f"EUR {european(x)}",
+    "1234.50 kr": lambda x: f"{x:.2f} kr",
+    "12.50 %": lambda x: f"{x:.2f} %",
+    "12,50%": lambda x: f"{x:.2f}%".replace(".", ","),
+    "12.5 km/h": lambda x: f"{x:.2f} km/h",
+    "+12.50": lambda x: f"+{x:.2f}",
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("minus", ["", "-", "−", "()", "last"])
+def test_numbers_in_every_style(tmp_path, style, minus):
+    signs = np.where(np.arange(300) % 4 == 1, -1 if minus else 1, 1)
+    texts = [STYLES[style](x) for x in AMOUNTS]
+    if style == "+12.50" and minus:
+        texts = [text.removeprefix("+") for text in texts]
+    negative = {"()": "({})", "last": "{}-"}.get(minus, f"{minus}{{}}")
+    texts = [negative.format(t) if sign < 0 else t for t, sign in zip(texts, signs, strict=True)]
+    found, dataset = numbers(tmp_path, texts)
+    np.testing.assert_array_equal(found, AMOUNTS * signs)
+    again = read_dataset(json.loads(json.dumps(dataset.settings)), tmp_path / "again")
+    np.testing.assert_array_equal(again.table.values("x")[:], found)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([f"{n:,}" for n in COUNTS], COUNTS),  # 12,345 beside 999
+        ([f"{n:,}".replace(",", ".") for n in COUNTS], COUNTS),
+        ([f"{n:,}".replace(",", " ") for n in COUNTS], COUNTS),
+        ([f"{n:,}".replace(",", "'") for n in COUNTS], COUNTS),
+        ([f"{n * 1000 + 5:,}" for n in COUNTS], COUNTS * 1000 + 5),  # 12,345,005
+        (["1.234", "12.345,6", "999", "0,5"] * 10, [1234, 12345.6, 999, 0.5] * 10),
+        (["12,34,567", "1,23,456.50", "99,999"], [1234567, 123456.5, 99999]),
+        ([f"({n:,})" for n in COUNTS], -COUNTS),
+        ([f"{n} kg" for n in COUNTS], COUNTS),
+        ([f"{n}kg" for n in COUNTS], COUNTS),
+        ([f"${n:,}" for n in COUNTS + 1000], COUNTS + 1000),  # no one has three decimals of a $
+        ([f"{n} " for n in COUNTS / 7], COUNTS / 7),
+        (["1E2", "1.5e-3", ".5", "5."], [100, 0.0015, 0.5, 5]),
+        ([str(n) for n in 45_000 + COUNTS], 45_000 + COUNTS),  # a spreadsheet's days are numbers
+        (["0.123", "1.234", "12.345"], [0.123, 1.234, 12.345]),
+        (["0,123", "1,234", "12,345"], [0.123, 1.234, 12.345]),
+        ([f"{n:,}" if n % 9 else " " for n in COUNTS], [n if n % 9 else np.nan for n in COUNTS]),
+    ],
+)  # fmt: skip
+def test_numbers_that_leave_no_doubt(tmp_path, texts, expected):
+    found, _ = numbers(tmp_path, texts)
+    expected = [expected[i % len(expected)] for i in range(300)]
+    np.testing.assert_array_equal(found, expected)
+
+
+OPEN = {
+    ",": [f"{n:,}" for n in COUNTS + 1000],
+    ".": [f"{n:,}".replace(",", ".") for n in COUNTS + 1000],
+    "€,": [f"{n:,} €" for n in COUNTS + 1000],
+    "€.": [f"{n:,} €".replace(",", ".") for n in COUNTS + 1000],
+    "few,": ["1,234", "999", "2,500"],  # too few to tell
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+@pytest.mark.parametrize("role", ["found", "numeric", "target"])
+def test_two_readings_are_asked_about(tmp_path, name, role):
+    mark = name[-1]
+    frame = table(OPEN[name]).drop(columns="y").assign(y=RANDOM.integers(0, 99, 300))
+    options = {"numeric": ["x"]} if role == "numeric" else {}
+    options |= {"target": "x"} if role == "target" else {}
+    message = refusal(read, tmp_path, frame, **options)
+    text = frame["x"][0]
+    assert f"'x' holds numbers that can be read in two ways, such as {text!r}" in message
+    assert f"--thousands {mark}" in message and f"--decimal {mark}" in message
+    options |= {"numeric": ["x"]} if role == "found" else {}
+    grouped = read(tmp_path, frame, thousands=mark, **options).table.values("x")[:]
+    decimal = read(tmp_path, frame, decimal=mark, **options).table.values("x")[:]
+    first = float(text.removesuffix(" €").replace(mark, ""))
+    assert (grouped[0], decimal[0]) == (first, first / 1000)
+    if role == "found":
+        assert read(tmp_path, frame, categorical=["x"]).roles["x"].role == "categorical"
+        assert read(tmp_path, frame, drop=["x"]).roles["x"].role == "left out"
+
+
+def test_other_columns_tell_what_one_leaves_open(tmp_path):
+    comma = {"z": [european(x) for x in AMOUNTS]}
+    point = {"z": [f"{x:,.2f}" for x in AMOUNTS]}
+    plain = {"z": AMOUNTS / 7}
+    first = int(COUNTS[0]) + 1000
+    for name, more, expected in (
+        (",", comma, first / 1000), (",", point, first), (",", plain, first),
+        (".", comma, first), (".", point, first / 1000), (".", plain, first / 1000),
+        ("€.", comma, first), ("€.", point, first / 1000),
+    ):  # fmt: skip
+        more = more | ({"y": COUNTS} if more is comma else {})
+        found, _ = numbers(tmp_path, OPEN[name], more)
+        assert found[0] == expected, (name, list(more))
+    # What a program has written tells nothing of what was written for people.
+    assert "two ways" in refusal(read, tmp_path, table(OPEN["€."], **plain))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["A1", "A2", "B7"], ["W9", "W10", "W51"], ["1.2.3", "1.10.0"], ["1,2", "1,2,3", "3"],
+        ["10.0.0.1", "192.168.0.7"], ["01,5", "12,5"], ["12/7", "3/4"], ["1-2", "3-4"],
+        ["5 kg", "300 g"], ["$5", "5 €"], ["1.5.", "2"], ["12:30", "9:15"], ["5th", "1st"],
+        ["1,23,4", "5"], ["12,3456,789", "1"], ["(5", "6)"], ["--5", "6"], ["00123", "12"],
+        ["1e5kg", "x"], ["110 00", "120 00"],
+    ],
+)  # fmt: skip
+def test_text_with_digits_stays_text(tmp_path, texts):
+    dataset = read(tmp_path, table(texts))
+    assert dataset.roles["x"].role == "categorical"
+    assert sorted(dataset.encoding.vocabularies[1].texts()) == sorted(texts)
+
+
+# ------------------------------------------------------------------------------------------ dates
+
+DAYS = pd.to_datetime("2023-03-01") + pd.to_timedelta(RANDOM.integers(0, 700, 300), unit="D")
+DATES = {
+    "%Y-%m-%d": "", "%d.%m.%Y": "dmy", "%d/%m/%Y": "dmy", "%m/%d/%Y": "mdy", "%d-%m-%Y": "dmy",
+    "%Y/%m/%d": "", "%Y%m%d": "", "%d %b %Y": "", "%b %d, %Y": "", "%B %d, %Y": "", "%d-%b-%y": "",
+    "%d.%m.%y": "dmy", "%m/%d/%y": "mdy", "%y-%m-%d": "ymd", "%A, %d %B %Y": "", "%Y.%m.%d": "",
+    "%Y-%m-%d %H:%M:%S UTC": "", "%Y-%m-%dT%H:%M:%SZ": "", "%m/%d/%Y %I:%M %p": "mdy",
+    "%a, %d %b %Y %H:%M:%S GMT": "", "%d/%b/%Y:%H:%M:%S +0000": "", "%Y%m%dT%H%M%S": "",
+}  # fmt: skip
+
+
+def dates(tmp_path, texts, **options):
+    dataset = read(tmp_path, table(texts), **options)
+    assert dataset.roles["x"].role == "date", dataset.roles["x"]
+    day = np.datetime64("1970-01-01", "s")
+    return day + (dataset.table.values("x_elapsed")[:] * 86400).round().astype(int), dataset
+
+
+@pytest.mark.parametrize("form", DATES)
+def test_dates_in_every_order_are_recognised(tmp_path, form):
+    found, dataset = dates(tmp_path, [f"{day:{form}}" for day in DAYS])
+    assert found.tolist() == DAYS.to_numpy("datetime64[s]").tolist()
+    order = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}.get(DATES[form])
+    assert dataset.roles["x"].why == ("dates" + (f", {order}" if order else ""))
+    settings = json.loads(json.dumps(dataset.settings))
+    assert settings["dates"] == ["x"]
+    # New rows, which alone would leave the order open, are read as those of training.
+    dialect = dialect_of(settings)
+    name = tmp_path / "new.csv"
+    pd.DataFrame({"x": [f"{pd.Timestamp('2024-02-03'):{form}}"] * 20}).to_csv(name, index=False)
+    ((part, _),) = chunks(str(name), {"x": "date"}, dialect)
+    assert set(part["x"].local.astype("datetime64[D]").astype(str)) == {"2024-02-03"}
+
+
+def test_dates_without_zeros_and_of_one_year(tmp_path):
+    found, _ = dates(tmp_path, [f"{d.year}-{d.month}-{d.day}" for d in DAYS])
+    assert found.tolist() == DAYS.to_numpy("datetime64[s]").tolist()
+    found, _ = dates(tmp_path, ["01.02.2024", "03.04.2024"])  # nobody writes 12.31.2024
+    assert found[:2].astype("datetime64[D]").astype(str).tolist() == ["2024-02-01", "2024-04-03"]
+
+
+def test_an_open_order_is_asked_about(tmp_path):
+    texts = [f"{1 + i % 12:02}/{1 + i % 11:02}/2024" for i in range(300)]
+    message = refusal(read, tmp_path, table(texts))
+    assert "'x' holds dates that can be read in two ways, such as '01/01/2024'" in message
+    assert "--date-order dmy or mdy" in message
+    for order, expected in (("dmy", "2024-02-01"), ("mdy", "2024-01-02")):
+        found, _ = dates(tmp_path, ["01/02/2024", *texts], date_order=order)
+        assert str(found[0])[:10] == expected
+    # Another column of the table tells.
+    frame = table(texts, when=[f"{day:%m/%d/%Y}" for day in DAYS])
+    dataset = read(tmp_path, frame)
+    assert dataset.roles["x"].why == dataset.roles["when"].why == "dates, month first"
+    assert read(tmp_path, table(texts), categorical=["x"]).roles["x"].role == "categorical"
+
+
+def test_a_year_of_two_digits_is_of_this_century_or_refused(tmp_path):
+    found, _ = dates(tmp_path, [f"{day:%d.%m.%y}" for day in DAYS])
+    assert found.tolist() == DAYS.to_numpy("datetime64[s]").tolist()
+    born = [f"{1 + i % 28:02}.{1 + i % 12:02}.{i % 100:02}" for i in range(300)]
+    message = refusal(read, tmp_path, table(born), dates=["x"])
+    assert "century" in message and "four digits" in message
+    assert "x" not in read(tmp_path, table(born), drop=["x"]).settings["dates"]
+    assert "century" in refusal(read, tmp_path, table(born))
+
+
+def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path):
+    texts = [f"2024-12-{1 + i % 31:02}T{i % 24:02}:30:00+09:00" for i in range(300)]
+    found, dataset = dates(tmp_path, texts)
+    assert found[0] == np.datetime64("2024-11-30T15:30")  # time has elapsed alike everywhere
+    hours, codes = dataset.table.texts("x_hour")
+    assert [hours[code] for code in codes[:24]] == [str(i % 24) for i in range(24)]
+    frame = table(texts)
+    frame["x"] = pd.to_datetime(frame["x"]).dt.tz_convert("Asia/Tokyo")
+    frame.to_parquet(tmp_path / "zoned.parquet")
+    other = read(tmp_path, [tmp_path / "zoned.parquet"])
+    for column in ("x_hour", "x_day"):
+        texts, codes = other.table.texts(column)
+        same, others = dataset.table.texts(column)
+        assert [texts[c] for c in codes[:]] == [same[c] for c in others[:]]
+    np.testing.assert_array_equal(
+        other.table.values("x_elapsed")[:], dataset.table.values("x_elapsed")[:]
+    )
+
+
+@pytest.mark.parametrize("bad", ["0000-00-00", "2024-02-30", "soon", "31.12.2024"])
+def test_one_bad_date_is_named(tmp_path, bad):
+    texts = [str(day.date()) for day in DAYS]
+    texts[70] = bad
+    if bad == "31.12.2024":  # tells its order itself
+        dates(tmp_path, texts)
+        return
+    message = refusal(read, tmp_path, table(texts))
+    assert f"'x' holds {bad!r} in row 70, which is no date" in message
+    assert f"--na-values {bad}" in message
+    found, _ = dates(tmp_path, texts, na_values=[bad])
+    assert np.isnat(found[70]) or str(found[70]).startswith("-")
+    texts = [f"{day:%d/%m/%Y}" for day in DAYS]
+    texts[70] = "12/31/2024"
+    assert "'12/31/2024' in row 70" in refusal(read, tmp_path, table(texts))
+
+
+def test_nearly_all_dates_are_never_advised_to_be_embedded(tmp_path):
+    texts = [str(day.date()) if i % 5 else f"unknown {i}" for i, day in enumerate(DAYS)]
+    dataset = read(tmp_path, table(texts))
+    (note,) = [note for note in dataset.notes if note.startswith("'x'")]
+    assert "80% of its values are dates" in note and "--dates" in note
+    assert "--categorical" not in note and "'unknown 0'" in note
+
+
+def test_days_in_eight_digits_are_dates_and_other_numbers_are_not(tmp_path):
+    texts = [f"{day:%Y%m%d}" for day in DAYS]
+    assert dates(tmp_path, [*texts[:-1], ""])[0][0] == DAYS[0].to_numpy()
+    codes = [str(20_240_000 + i) for i in range(300)]
+    assert read(tmp_path, table(codes)).roles["x"].role == "left out"
+
+
+# ---------------------------------------------------------------------------- marks for missing
+
+
+@pytest.mark.parametrize("mark", ["?", "-", ".", "n.a.", "--", "unknown", "#DIV/0!"])
+@pytest.mark.parametrize("share", [3, 10])
+def test_marks_among_numbers_are_named(tmp_path, mark, share):
+    texts = [mark if i % share == 1 else f"{x}" for i, x in enumerate(AMOUNTS)]
+    for options in ({}, {"numeric": ["x"]}):
+        message = refusal(read, tmp_path, table(texts), **options)
+        assert f"'x' holds {mark!r} in row 1, which is no number" in message
+        assert f"--na-values {shlex.quote(mark)}" in message and "--categorical" in message
+    found, _ = numbers(tmp_path, texts, na_values=[mark])
+    np.testing.assert_array_equal(found, [np.nan if t == mark else float(t) for t in texts])
+    assert read(tmp_path, table(texts), categorical=["x"]).roles["x"].role == "categorical"
+
+
+def test_a_blank_is_a_missing_number_and_a_category_of_text(tmp_path):
+    texts = ["  " if i % 5 == 1 else f"{x}" for i, x in enumerate(AMOUNTS)]
+    found, _ = numbers(tmp_path, texts)
+    assert np.isnan(found[1::5]).all() and (found[::5] == AMOUNTS[::5]).all()
+    # Also where the first rows have none.
+    frame = table([f"{x}" for x in AMOUNTS])
+    frame.loc[299, "x"] = " "
+    assert np.isnan(read(tmp_path, frame).table.values("x")[299])
+
+
+def test_codes_with_a_text_among_them_stay_codes(tmp_path):
+    assert read(tmp_path, table(["1", "2", "2A", "3"])).roles["x"].role == "categorical"
+    assert read(tmp_path, table(["1", "2", "?", "3"])).roles["x"].role == "categorical"
