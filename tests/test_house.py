@@ -18,7 +18,6 @@ COMMAND_LINE = {"data", "data.sets.names", "data.tables.settings", "data.tables.
 LONG_FUNCTIONS = {
     "build_embed_model.py: main",
     "build_embeddings.py: train",
-    "data/tables/roles.py: assign",
     "data/training/batches.py: training_batches",
 }
 

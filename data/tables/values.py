@@ -85,8 +85,9 @@ def not_a_number(where, text, row, what="number", marks=()):
     text, marks = str(text), list(marks) or [str(text)]
     short = len(marks) <= 3 and all(mark.isprintable() and len(mark) <= 20 for mark in marks)
     shown = " ".join(map(shlex.quote, marks)) if short else "TEXT"
+    form = " to YYYY-MM-DD" if what == "date" else ""
     return InputError(
-        f"{where} holds {text[:40]!r} in row {row}, which is no {what}; correct it, give "
+        f"{where} holds {text[:40]!r} in row {row}, which is no {what}; correct it{form}, give "
         f"--na-values {shown} if it stands for a missing value, or name the column in "
         "--categorical or --drop."
     )
