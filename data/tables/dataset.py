@@ -100,17 +100,14 @@ def read_dataset(
     settings = settings | {"target": _target_of(settings, files)}
     dialect = dialect_of(settings, vocabularies)
     fetch_databases(files, dialect, folder, recorded, resume)
-    sample = _sample(files["data"], dialect)
-    settle(sample, settings)
+    sample = settle(_sample(files["data"], dialect), settings)
     assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
-    storage = _storage(sample, assigned, settings)
-    dialect = replace(dialect, notations=notations(sample, storage))
+    storage, dialect = _storage(sample, assigned, settings, dialect)
     table = read_table(files, storage, folder, dialect=dialect)
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
-    notation = dialect.notation(settings["target"])
-    target = read_target(table, settings["target"], settings["task"], notation)
+    target = read_target(table, settings["target"], settings["task"], dialect)
     split = split_rows(
         table, target.values, split_by=settings["split_by"], seed=settings["seed"],
         stratify=target.task != "regression",
@@ -127,10 +124,7 @@ def read_dataset(
     categorical, numeric = _feature_columns(assigned, statistics.counts, files["data"][0])
     known = {column: vocabularies.get(column) for column in categorical}
     encoding = fit_encoding(table, split["train"], target, statistics, known, numeric, extend)
-    for numeric in encoding.numerics:
-        if numeric.column in assigned:  # not the days of a date, which nobody can write otherwise
-            numbers = table.values(numeric.column)
-            check_told_apart(numeric, numbers[split["train"][:SAMPLED_ROWS]])
+    _check_told_apart(encoding.numerics, assigned, table, split["train"][:SAMPLED_ROWS])
     encoded = EncodedRows(table, encoding)
     _describe_categories(encoded, statistics, target.task)
     return Dataset(
@@ -186,17 +180,20 @@ def _assigned_roles(sample, settings, vocabularies, numeric, where):
     )
 
 
-def _storage(sample, assigned, settings):
-    """How each column that is needed is read: dict of column -> "categorical", "numeric", "date".
+def _storage(sample, assigned, settings, dialect):
+    """How each column that is needed is read.
 
     It follows the roles; the target and the column that orders the rows are read as what they hold.
+
+    Returns:
+        (dict of column -> "categorical", "numeric" or "date", the dialect with their notations)
     """
     target, split_by = settings["target"], settings["split_by"]
     storage = {c: r.role for c, r in assigned.items() if r.role in FEATURE_ROLES}
     storage[target] = target_storage(sample[target], settings["task"])
     if split_by is not None and split_by not in storage:
         storage[split_by] = STORAGE_OF_KINDS.get(sample[split_by].kind, "categorical")
-    return storage
+    return storage, replace(dialect, notations=notations(sample, storage))
 
 
 def _settled(assigned, dialect, task):
@@ -284,6 +281,12 @@ def _vocabulary(table, column, counts, saved, extend):
     if saved is None:
         return fit_vocabulary(column, texts, counts, table.types.get(column))
     return extend_vocabulary(saved, texts, counts) if extend else replace(saved)
+
+
+def _check_told_apart(numerics, assigned, table, row_ids):
+    for numeric in numerics:
+        if numeric.column in assigned:  # not the days of a date, which nobody can write otherwise
+            check_told_apart(numeric, table.values(numeric.column)[row_ids])
 
 
 def _describe_categories(encoded, statistics, task):

@@ -17,6 +17,9 @@ def settle(sample, settings):
         settings: dict with "decimal", "thousands" and "date_order", None where nobody asked; with
             "notations" where the table has been read before.
 
+    Returns:
+        the sample
+
     Raises:
         InputError: the two marks are the same.
     """
@@ -24,7 +27,7 @@ def settle(sample, settings):
         for column, values in sample.items():
             notation = Notation(**settings["notations"].get(column, {}))
             _narrow(values, lambda n, known=notation: n == known)
-        return
+        return sample
     decimal, order = settings.get("decimal"), settings.get("date_order")
     thousands = " " if settings.get("thousands") == "space" else settings.get("thousands")
     if decimal and decimal == thousands:
@@ -41,6 +44,7 @@ def settle(sample, settings):
             _narrow(values, lambda n, told=told: n.decimal in told)
         if len(orders) == 1:
             _narrow(values, lambda n: n.date_order in orders)
+    return sample
 
 
 def _narrow(values, *tests):

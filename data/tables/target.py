@@ -8,10 +8,10 @@ import pandas as pd
 from data import InputError
 from data.progress import Progress
 from data.tables import roles
+from data.tables.dialect import USUAL
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import FLOAT32_MAX, RESERVED, fit_vocabulary
 from data.tables.kinds import Values
-from data.tables.notation import PLAIN
 from data.tables.values import to_numbers
 
 
@@ -46,12 +46,12 @@ def target_storage(sample, task):
     return "numeric" if numbers and likely == "regression" else "categorical"
 
 
-def read_target(table, column, task, notation=PLAIN):
+def read_target(table, column, task, dialect=USUAL):
     """The target of a table: TargetColumn.
 
     Args:
         table: `data.tables.cache.Table`; task: "auto" or what is asked for;
-        notation: `data.tables.notation.Notation` of its numbers.
+        dialect: `data.tables.dialect.Dialect`, how its numbers are written.
 
     Raises:
         InputError: it cannot be learned; see `data.tables.roles.task_of`. Or a number is too large.
@@ -65,7 +65,9 @@ def read_target(table, column, task, notation=PLAIN):
     declared = table.types.get(column)
     task = roles.task_of(column, Values(texts, codes, declared), task)
     if task == "regression":  # the first rows looked like classes
-        values = np.append(to_numbers(pd.Series(texts, dtype=object), notation=notation), np.nan)
+        values = np.append(
+            to_numbers(pd.Series(texts, dtype=object), notation=dialect.notation(column)), np.nan
+        )
         numbers = Column(table.codes, codes.j, values)
         _count_numbers(table, column, numbers)
         return TargetColumn(column, task, numbers)
