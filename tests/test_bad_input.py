@@ -2,12 +2,13 @@
 
 import gzip
 import os
+import shutil
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import call, make_table, refused, run, tree, write
+from conftest import call, copy_project, make_table, refused, run, tree, write
 
 from data import one_line
 
@@ -115,6 +116,7 @@ CASES = [
     ("--data good.csv --target sales --separator ab", ["--separator", "one character"]),
     ("--data good.csv --target sales --encoding klingon", ["--encoding klingon"]),
     ("--data good.csv --target sales --encoding ascii", ["not ascii", "--encoding"]),
+    ("--data good.csv --target sales --numeric x --drop x", ["'x'", "named twice"]),
     ("--data break.csv --target sales --numeric line_break", ["did you mean 'line\\nbreak'?"]),
 ]
 
@@ -129,6 +131,16 @@ def test_bad_input_ends_in_one_sentence(folder, options, parts, tmp_path):
     assert result.stderr.count("\n") == 1
     assert message[-1] in ".?"
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [("--epochs 0", "--epochs"), ("--seed -1", "--seed"), ("--tarjet sales", "--tarjet")],
+)
+def test_options_that_are_none_are_named(folder, options, name, tmp_path):
+    options = ["--data", "good.csv", "--target", "sales", *options.split()]
+    assert name in refused(call(FIRST, *options, "--output", tmp_path / "set", cwd=folder))
+    assert not (tmp_path / "set").exists()
 
 
 def test_the_previous_output_stays_and_nothing_else_is_written(regression, tmp_path):
@@ -186,3 +198,66 @@ def test_lists_in_parquet_are_refused_by_name(tmp_path):
         message = refused(result)
         assert "'tags'" in message and "compound" in message, message
     assert np.array_equal(sorted(os.listdir(tmp_path)), ["t.parquet"])
+
+
+# What is there already: a set, its table, the output
+
+
+@pytest.fixture(scope="module")
+def wrong(regression, tmp_path_factory):
+    """A folder with tables, right and wrong, and a set."""
+    folder = tmp_path_factory.mktemp("wrong")
+    shutil.copytree(regression.output, folder / "set")
+    table = pd.read_csv(regression.table)
+    write(table, folder / "sales.csv")
+    write(table[["x", "y", "sales"]], folder / "numbers.csv")
+    return folder
+
+
+def test_an_output_that_is_not_ours_is_left_alone(wrong):
+    (wrong / "mine").mkdir()
+    (wrong / "mine" / "thesis.txt").write_text("years of work")
+    options = ["--data", "sales.csv", "--target", "sales"]
+    for output in ("mine", "sales.csv"):
+        assert output in refused(call(FIRST, *options, "--output", output, cwd=wrong))
+    assert (wrong / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_second_script_refuses_a_table_that_has_changed(regression, tmp_path):
+    """One row more; then no table at all."""
+    output, table = tmp_path / "set", regression.table
+    shutil.copytree(regression.output, output)
+    before, content = tree(output), table.read_bytes()
+    try:
+        table.write_bytes(content + content.splitlines(keepends=True)[1])
+        sentence = refused(call(SECOND, "--embeddings", output, "--epochs", 1))
+        assert "sales.csv" in sentence
+        assert "changed" in sentence
+        table.unlink()
+        assert "sales.csv" in refused(call(SECOND, "--embeddings", output, "--epochs", 1))
+    finally:
+        table.write_bytes(content)
+    assert tree(output) == before
+
+
+def test_the_second_script_refuses_a_table_without_the_target(regression, wrong):
+    before = tree(wrong / "set")
+    options = ["--embeddings", "set", "--data", "sales.csv", "--target", "profits"]
+    sentence = refused(call(SECOND, *options, "--output", "set", cwd=wrong))
+    assert "'profits'" in sentence
+    sentence = refused(call(SECOND, "--embeddings", "set", "--predict", "numbers.csv", cwd=wrong))
+    assert "numbers.csv" in sentence
+    assert "'city'" in sentence
+    assert tree(wrong / "set") == before
+
+
+@pytest.mark.parametrize("options", [["--drop", "x"], ["--numeric", "x"], ["--test-data", "t.csv"]])
+def test_what_is_recorded_with_the_vectors_is_not_silently_ignored(options, wrong):
+    assert options[0] in refused(call(SECOND, "--embeddings", "set", *options, cwd=wrong))
+
+
+def test_the_second_script_first(tmp_path):
+    root = copy_project(tmp_path / "project")
+    sentence = refused(run(SECOND, cwd=tmp_path, root=root))
+    assert "build_embeddings.py" in sentence
+    assert list(root.glob("saved_embeddings/*")) == []

@@ -15,7 +15,6 @@ from conftest import (
     ROOT,
     arrays,
     call,
-    copy_project,
     manifest,
     predictions,
     read_json,
@@ -631,117 +630,6 @@ def test_each_column_and_what_it_is_used_as_is_shown(binary):
         "x": "numeric", "time": "split", "refund": "left out", "bought": "target",
     }.items():  # fmt: skip
         assert role in lines[column]
-
-
-BAD = {
-    "no such file": (["--data", "absent.csv", "--target", "sales"], "absent.csv"),
-    "no such target": (["--data", "sales.csv", "--target", "Sale"], "did you mean 'sales'"),
-    "no target": (["--data", "sales.csv"], "--target"),
-    "no such column to drop": (
-        ["--data", "sales.csv", "--target", "sales", "--drop", "nonsense"], "'nonsense'",
-    ),
-    "no such column to split by": (
-        ["--data", "sales.csv", "--target", "sales", "--split-by", "when"], "--split-by",
-    ),
-    "text as a number": (
-        ["--data", "sales.csv", "--target", "sales", "--numeric", "city"], "'city'",
-    ),
-    "named twice": (
-        ["--data", "sales.csv", "--target", "sales", "--numeric", "x", "--drop", "x"], "twice",
-    ),
-    "a task that the target is not of": (
-        ["--data", "sales.csv", "--target", "city", "--task", "regression"], "--task",
-    ),
-    "too few rows": (["--data", "few.csv", "--target", "sales"], "too few"),
-    "nothing to embed": (["--data", "numbers.csv", "--target", "sales"], "embed"),
-    "no epochs": (["--data", "sales.csv", "--target", "sales", "--epochs", 0], "--epochs"),
-    "a seed below 0": (["--data", "sales.csv", "--target", "sales", "--seed", -1], "--seed"),
-    "an option that is none": (["--data", "sales.csv", "--tarjet", "sales"], "--tarjet"),
-    "a test file without a column": (
-        ["--data", "sales.csv", "--target", "sales", "--test-data", "numbers.csv"], "numbers.csv",
-    ),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def wrong(regression, tmp_path_factory):
-    """A folder with tables, right and wrong, and a set."""
-    folder = tmp_path_factory.mktemp("wrong")
-    shutil.copytree(regression.output, folder / "set")
-    table = pd.read_csv(regression.table)
-    write(table, folder / "sales.csv")
-    write(table.head(8), folder / "few.csv")
-    write(table[["x", "y", "sales"]], folder / "numbers.csv")
-    return folder
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_ends_with_a_sentence_and_changes_nothing(case, wrong):
-    options, expected = BAD[case]
-    before = tree(wrong / "set")
-    assert expected in refused(call(FIRST, *options, "--output", "set", cwd=wrong))
-    assert tree(wrong / "set") == before
-    refused(call(FIRST, *options, "--output", "new", cwd=wrong))
-    assert not (wrong / "new").exists()
-
-
-def test_an_output_that_is_not_ours_is_left_alone(wrong):
-    (wrong / "mine").mkdir()
-    (wrong / "mine" / "thesis.txt").write_text("years of work")
-    options = ["--data", "sales.csv", "--target", "sales"]
-    for output in ("mine", "sales.csv"):
-        assert output in refused(call(FIRST, *options, "--output", output, cwd=wrong))
-    assert (wrong / "mine" / "thesis.txt").read_text() == "years of work"
-
-
-def test_the_second_script_refuses_a_table_that_has_changed(regression, tmp_path):
-    """One row more; then no table at all."""
-    output, table = tmp_path / "set", regression.table
-    shutil.copytree(regression.output, output)
-    before, content = tree(output), table.read_bytes()
-    try:
-        table.write_bytes(content + content.splitlines(keepends=True)[1])
-        sentence = refused(call(SECOND, "--embeddings", output, "--epochs", 1))
-        assert "sales.csv" in sentence
-        assert "changed" in sentence
-        table.unlink()
-        assert "sales.csv" in refused(call(SECOND, "--embeddings", output, "--epochs", 1))
-    finally:
-        table.write_bytes(content)
-    assert tree(output) == before
-
-
-def test_the_second_script_refuses_a_table_without_the_target(regression, wrong):
-    before = tree(wrong / "set")
-    options = ["--embeddings", "set", "--data", "sales.csv", "--target", "profits"]
-    sentence = refused(call(SECOND, *options, "--output", "set", cwd=wrong))
-    assert "'profits'" in sentence
-    sentence = refused(call(SECOND, "--embeddings", "set", "--predict", "numbers.csv", cwd=wrong))
-    assert "numbers.csv" in sentence
-    assert "'city'" in sentence
-    assert tree(wrong / "set") == before
-
-
-@pytest.mark.parametrize("options", [["--drop", "x"], ["--numeric", "x"], ["--test-data", "t.csv"]])
-def test_what_is_recorded_with_the_vectors_is_not_silently_ignored(options, wrong):
-    assert options[0] in refused(call(SECOND, "--embeddings", "set", *options, cwd=wrong))
-
-
-def test_a_damaged_set_is_refused(regression, tmp_path):
-    output = tmp_path / "set"
-    shutil.copytree(regression.output, output)
-    content = bytearray((output / "embeddings.npz").read_bytes())
-    content[len(content) // 2] ^= 1
-    (output / "embeddings.npz").write_bytes(content)
-    assert "embeddings.npz" in refused(call(SECOND, "--embeddings", output))
-    assert tree(output)["embeddings.npz"] == sha256(output / "embeddings.npz")
-
-
-def test_the_second_script_first(tmp_path):
-    root = copy_project(tmp_path / "project")
-    sentence = refused(run(SECOND, cwd=tmp_path, root=root))
-    assert "build_embeddings.py" in sentence
-    assert list(root.glob("saved_embeddings/*")) == []
 
 
 def test_vectors_of_a_final_model_are_for_other_tables(task):

@@ -31,6 +31,7 @@ from data.sets.loading import _read_manifest, check_file, load_embeddings, read_
 from data.sets.names import file_names  # noqa: E402
 from data.sets.publishing import check_output, publish, stage_copy, working_folder  # noqa: E402
 from data.sets.saving import seal, versions, write_vectors  # noqa: E402
+from data.transformer import EmbeddingTransformer  # noqa: E402
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals")
 
@@ -292,10 +293,17 @@ def test_one_flipped_bit_anywhere_is_noticed(data):
         assert "embeddings.npz" in refusal(read_set, folder)
 
 
+def fit_transformer(folder):
+    EmbeddingTransformer(folder).fit(pd.DataFrame({"shop": [1]}))
+
+
 def test_a_truncated_or_missing_file_is_named(folder):
     path = folder / "embeddings.npz"
-    path.write_bytes(path.read_bytes()[:-100])
-    assert "embeddings.npz" in refusal(read_set, folder)
+    content = path.read_bytes()
+    for end in (-1, -100, len(content) // 2, 0):
+        path.write_bytes(content[:end])
+        for read in (read_set, load_embeddings, fit_transformer):
+            assert "embeddings.npz" in refusal(read, folder)
     path.unlink()
     assert "embeddings.npz" in refusal(read_set, folder)
     (folder / "embeddings.json").unlink()
@@ -314,7 +322,8 @@ def test_the_array_of_another_column_is_refused(folder):
 
 def test_a_newer_format_asks_for_a_newer_program(folder):
     edit(folder, lambda manifest: manifest.update(version=2))
-    assert "use a newer program" in refusal(read_set, folder)
+    sentence = refusal(read_set, folder)
+    assert str(folder / "embeddings.json") in sentence and "use a newer program" in sentence
 
 
 class Bomb:
@@ -534,6 +543,7 @@ def test_killed_at_any_step_the_output_is_the_previous_set_or_the_new_one(
 
 HOLDER = """
 import sys, time; sys.path.insert(0, {root!r})
+from data.sets.publishing import working_folder
 with working_folder({output!r}) as working:
     print("locked", flush=True)
     time.sleep(60)

@@ -167,16 +167,6 @@ def test_a_table_without_any_known_column_or_with_a_double_name_is_refused(folde
         EmbeddingTransformer(folder).fit(table).transform(table.assign(country=[[1]] * 4))
 
 
-def test_damaged_files_are_refused(folder, table, tmp_path):
-    shutil.copytree(folder, tmp_path / "copy")
-    path = tmp_path / "copy" / "embeddings.npz"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="sha256"):
-        EmbeddingTransformer(tmp_path / "copy").fit(table)
-
-
 def test_it_works_where_transformers_work(folder):
     random = np.random.default_rng(0)
     table = pd.DataFrame({

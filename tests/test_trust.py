@@ -251,10 +251,9 @@ def flipped(path):
 
 @pytest.mark.parametrize("name", ["embeddings.npz", "embeddings.json"])
 def test_a_damaged_set_is_refused(pair, name):
-    content = (pair.output / name).read_bytes()
-    for damaged in (flipped(pair.output / name), content[:-1], content[: len(content) // 2], b""):
-        (pair.output / name).write_bytes(damaged)
-        assert name in refused(pair.run(SECOND, 1))
+    """By a script; tests/test_saving.py damages what is read in every way."""
+    (pair.output / name).write_bytes(flipped(pair.output / name))
+    assert name in refused(pair.run(SECOND, 1))
     (pair.output / name).unlink()
     assert str(pair.output) in refused(pair.run(SECOND, 1))
 
@@ -268,18 +267,6 @@ def test_a_damaged_model_is_refused(pair):
         path.write_bytes(kept)
     shutil.copy(pair.output / "embeddings.npz", pair.output / "embed_model" / "embeddings.npz")
     assert "embeddings.npz" in refused(predict(pair))
-
-
-def test_a_newer_set_and_another_columns_array_are_refused(pair):
-    path = pair.output / "embeddings.json"
-    manifest = read_json(path)
-    path.write_text(json.dumps(manifest | {"version": 2}))
-    sentence = refused(pair.run(SECOND, 1))
-    assert str(path) in sentence and "newer" in sentence
-    one, other = (manifest["columns"][name] for name in ("city", "shop"))
-    one["array"], other["array"] = other["array"], one["array"]
-    path.write_text(json.dumps(manifest))
-    assert "embeddings.npz" in refused(pair.run(SECOND, 1))
 
 
 def test_damage_in_a_set_that_is_kept_is_not_sealed_anew(pair):

@@ -34,14 +34,15 @@ The seed fixes the world, that is all effects; seed and number of rows fix the r
 """
 
 import argparse
-import gzip
-import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+from data.preparing import write  # noqa: E402
 
 # fmt: off
 CATEGORIES = {  # product category: kind of product, which is not a column of the table
@@ -207,7 +208,56 @@ def choose(share, country, rng):
     return value
 
 
-def draw_rows(world, countries, n_rows, rng):
+def draw_campaigns(world, n_rows, rng):
+    """Draw what each campaign was.
+
+    Returns:
+        Dictionary of arrays (rows,): positions of country, operator, publisher, category, device,
+        weekday and hour; whether it ran on wi-fi; bid and impressions, standardised; the age of
+        the advertisement in days; the screen in inches.
+    """
+    rows = {"country": rng.choice(len(world["country_share"]), n_rows, p=world["country_share"])}
+    rows["operator"] = choose(world["operator_share"], rows["country"], rng)
+    rows["wifi"] = rng.random(n_rows) < 0.05
+    rows["publisher"] = rng.choice(N_PUBLISHERS, n_rows, p=world["publisher_share"])
+    rows["category"] = choose(world["category_share"], rows["country"], rng)
+    rows["device"] = choose(world["device_share"], rows["country"], rng)
+    rows["weekday"] = rng.integers(0, len(WEEKDAYS), n_rows)
+    rows["hour"] = rng.choice(len(HOUR_BANDS), n_rows, p=HOUR_SHARE)
+    rows["bid"] = rng.normal(0, 1, n_rows)
+    rows["impressions"] = rng.normal(0, 1, n_rows)
+    rows["age"] = rng.gamma(1.2, 15.0, n_rows).astype(int)
+    spread = rng.normal(0, 0.45, n_rows)
+    rows["inches"] = (np.array(DEVICE_INCHES)[rows["device"]] + spread).round(1)
+    return rows
+
+
+def earned(world, rows, rng):
+    """What each campaign of `draw_campaigns` earns, float64 array (rows,) in log dollars."""
+    taste, country, category = world["taste"], rows["country"], rows["category"]
+    return (
+        4.0
+        + taste["level"][country, 0]
+        + taste["category"][country, category]
+        + taste["device"][country, rows["device"]]
+        + taste["weekday"][country, rows["weekday"]]
+        + np.where(rows["wifi"], WIFI_LEVEL, world["operator_level"][rows["operator"]])
+        + world["publisher_level"][rows["publisher"]]
+        + world["category_level"][category]
+        + world["device_level"][rows["device"]]
+        + np.array(HOUR_LEVEL)[rows["hour"]]
+        + world["appeal"][world["audience"][rows["publisher"]], category]
+        + world["category_hour"][category, rows["hour"]]
+        + 0.10 * rows["bid"]
+        - 0.16 * (rows["bid"] - 0.5) ** 2
+        + 0.40 * rows["impressions"]
+        - 0.30 * np.log1p(rows["age"] / 7)
+        + world["category_screen"][category] * (rows["inches"] - 6.2) / 0.45
+        + rng.normal(0, NOISE, len(country))
+    )
+
+
+def draw_table(world, countries, n_rows, rng):
     """Draw campaigns and what they earn.
 
     Args:
@@ -220,78 +270,28 @@ def draw_rows(world, countries, n_rows, rng):
         `pandas.DataFrame` of `n_rows` rows in random order: seven columns of names, four of
         numbers, and `profit` in dollars.
     """
-    country = rng.choice(len(countries), n_rows, p=world["country_share"])
-    operator = choose(world["operator_share"], country, rng)
-    wifi = rng.random(n_rows) < 0.05
-    publisher = rng.choice(N_PUBLISHERS, n_rows, p=world["publisher_share"])
-    category = choose(world["category_share"], country, rng)
-    device = choose(world["device_share"], country, rng)
-    weekday = rng.integers(0, len(WEEKDAYS), n_rows)
-    hour = rng.choice(len(HOUR_BANDS), n_rows, p=HOUR_SHARE)
-    bid = rng.normal(0, 1, n_rows)  # standardised here, in dollars in the table
-    impressions = rng.normal(0, 1, n_rows)  # likewise
-    age = rng.gamma(1.2, 15.0, n_rows).astype(int)
-    inches = (np.array(DEVICE_INCHES)[device] + rng.normal(0, 0.45, n_rows)).round(1)
-
-    taste = world["taste"]
-    log_earned = (
-        4.0
-        + taste["level"][country, 0]
-        + taste["category"][country, category]
-        + taste["device"][country, device]
-        + taste["weekday"][country, weekday]
-        + np.where(wifi, WIFI_LEVEL, world["operator_level"][operator])
-        + world["publisher_level"][publisher]
-        + world["category_level"][category]
-        + world["device_level"][device]
-        + np.array(HOUR_LEVEL)[hour]
-        + world["appeal"][world["audience"][publisher], category]
-        + world["category_hour"][category, hour]
-        + 0.10 * bid
-        - 0.16 * (bid - 0.5) ** 2
-        + 0.40 * impressions
-        - 0.30 * np.log1p(age / 7)
-        + world["category_screen"][category] * (inches - 6.2) / 0.45
-        + rng.normal(0, NOISE, n_rows)
-    )
-
+    rows = draw_campaigns(world, n_rows, rng)
+    profit = np.exp(earned(world, rows, rng)) - 2
     table = pd.DataFrame(
         {
-            "country": countries["country"].to_numpy()[country],
-            "operator": world["operators"][operator],
-            "publisher": pd.Series(publisher).map("pub-{:04d}".format),
-            "category": np.array(list(CATEGORIES))[category],
-            "device": np.array(DEVICES)[device],
-            "weekday": np.array(WEEKDAYS)[weekday],
-            "hour_band": np.array(HOUR_BANDS)[hour],
-            "bid": (1.5 * np.exp(0.5 * bid)).round(2),
-            "impressions": (20000 * np.exp(0.9 * impressions)).astype(int),
-            "ad_age_days": age,
-            "screen_inches": inches,
-            "profit": np.maximum(np.exp(log_earned) - 2, 0).round(2),
+            "country": countries["country"].to_numpy()[rows["country"]],
+            "operator": world["operators"][rows["operator"]],
+            "publisher": pd.Series(rows["publisher"]).map("pub-{:04d}".format),
+            "category": np.array(list(CATEGORIES))[rows["category"]],
+            "device": np.array(DEVICES)[rows["device"]],
+            "weekday": np.array(WEEKDAYS)[rows["weekday"]],
+            "hour_band": np.array(HOUR_BANDS)[rows["hour"]],
+            "bid": (1.5 * np.exp(0.5 * rows["bid"])).round(2),
+            "impressions": (20000 * np.exp(0.9 * rows["impressions"])).astype(int),
+            "ad_age_days": rows["age"],
+            "screen_inches": rows["inches"],
+            "profit": np.maximum(profit, 0).round(2),
         }
     )
-    table["operator"] = table["operator"].mask(wifi)
+    table["operator"] = table["operator"].mask(rows["wifi"])
     table["publisher"] = table["publisher"].mask(rng.random(n_rows) < 0.01)
     table["screen_inches"] = table["screen_inches"].mask(rng.random(n_rows) < 0.06)
     return table
-
-
-def write(table, path):
-    """Write `table` as CSV, gzipped if `path` ends in .gz; the same table gives the same bytes."""
-    content = table.to_csv(index=False, lineterminator="\n").encode()
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with open(unfinished, "wb") as file:
-            if path.suffix == ".gz":
-                # Neither a name nor a time in the header, or the bytes would differ on every run.
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                    packed.write(content)
-            else:
-                file.write(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def main():
@@ -321,7 +321,7 @@ def main():
     countries = pd.read_csv(HERE / "countries.csv", keep_default_na=False)
     world = draw_world(countries, options.seed)
     rng = np.random.default_rng([options.seed, options.rows])
-    table = draw_rows(world, countries, options.rows, rng)
+    table = draw_table(world, countries, options.rows, rng)
     try:
         write(table, options.output)
     except OSError as error:

@@ -15,9 +15,12 @@ left more than 15 minutes late, yes or no). The rows are the same for all three.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+from data.preparing import read, write  # noqa: E402
 
 FLIGHTS = {
     "year": "Int64",
@@ -67,29 +70,6 @@ COLUMNS = [
 TARGETS = ["arr_delay", "air_time", "dep_late"]
 
 
-def read(path, dtypes, key=None):
-    """Read the columns named in `dtypes` from a CSV file; no two rows may share the `key`.
-
-    Raises ValueError, in one sentence, if the file does not hold that.
-    """
-    import pandas as pd  # here, so that --help answers at once
-
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; --help says where to get it")
-    print(f"reading {path}", flush=True)
-    try:
-        table = pd.read_csv(path, usecols=lambda column: column in dtypes, dtype=dtypes)
-    except ValueError as error:  # what pandas raises for text that is no table, or no number
-        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    absent = [column for column in dtypes if column not in table]
-    if absent:
-        raise ValueError(f"{path} has no column {', '.join(absent)}; is it the original file?")
-    if key and table[key].duplicated().any():
-        twice = table.loc[table[key].duplicated(), key].iloc[0]
-        raise ValueError(f"{path} has several rows with {key} {twice}; keep one")
-    return table
-
-
 def prepare(folder, target="arr_delay"):
     """Return the joined table, a DataFrame with COLUMNS and `target`."""
     import pandas as pd
@@ -132,16 +112,6 @@ def prepare(folder, target="arr_delay"):
     table = flights.merge(planes, how="left", on="tailnum")
     table = table.merge(weather, how="left", on=hour)
     return table[[*COLUMNS, target]]
-
-
-def write(table, path):
-    """Write a CSV file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        table.to_csv(partial, index=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def main():
