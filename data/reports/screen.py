@@ -35,6 +35,8 @@ def show_columns(dataset):
     print(pd.DataFrame(lines).to_string(index=False))
     rows = {part: f"{len(rows):,}" for part, rows in dataset.split.items()}
     print(", ".join(f"{count} {part}" for part, count in rows.items()), "rows")
+    for line in dataset.split_lines:
+        print(one_line(line))
     for note in dataset.notes:
         show_note(note)
 

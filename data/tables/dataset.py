@@ -10,6 +10,7 @@ from data import InputError
 from data.tables import roles
 from data.tables.cache import read_table
 from data.tables.dates import calendar_columns, elapsed_column
+from data.tables.description import notes_on_split, split_lines
 from data.tables.dialect import dialect_of
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import (
@@ -25,15 +26,23 @@ from data.tables.encoding import (
     fit_vocabulary,
 )
 from data.tables.formats import column_names, declared_types, first_rows
+from data.tables.groups import groups_of
 from data.tables.kinds import Values
 from data.tables.recognition import notations, settle
-from data.tables.sources import default_target, fetch_databases, find_parts, fingerprint
+from data.tables.order import order_of
+from data.tables.sources import (
+    check_sources,
+    default_target,
+    fetch_databases,
+    find_parts,
+    fingerprint,
+)
 from data.tables.split import split_rows
 from data.tables.statistics import count_rows
 from data.tables.target import keep_trained_classes, read_target, target_storage
 
 FEATURE_ROLES = ("categorical", "numeric", "date")
-# Of the column that orders the rows, by what it holds.
+# Of the columns that split the rows, by what they hold.
 STORAGE_OF_KINDS = {"int": "numeric", "float": "numeric", "date": "date"}
 
 
@@ -50,6 +59,7 @@ class Dataset:
         settings: dict, how the table was read; the manifest's "options".
         sources: dict of part -> list of {"path", "sha256"}.
         roles: dict of column -> `data.tables.roles.Role`.
+        split_lines: list of str, what each part of an ordered or grouped split holds.
         notes: list of str, what was done about the odd things that were met.
         seconds: dict of "read" and "encode".
     """
@@ -62,6 +72,7 @@ class Dataset:
     settings: dict
     sources: dict
     roles: dict
+    split_lines: list
     notes: list
     seconds: dict
 
@@ -97,9 +108,10 @@ def read_dataset(
 
     # The first rows tell what each column is; then all rows go into files of our own.
     files = find_parts(settings)
-    settings = settings | {"target": _target_of(settings, files)}
+    settings = settings | {"target": _target_of(settings, files), "group": _group_of(settings)}
     dialect = dialect_of(settings, vocabularies)
     fetch_databases(files, dialect, folder, recorded, resume)
+    check_sources(files, dialect)
     sample = settle(_sample(files["data"], dialect), settings)
     assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
     storage, dialect = _storage(sample, assigned, settings, dialect)
@@ -108,11 +120,13 @@ def read_dataset(
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
     target = read_target(table, settings["target"], settings["task"], dialect)
+    order, groups = order_of(table, settings), groups_of(table, settings["group"])
     split = split_rows(
-        table, target.values, split_by=settings["split_by"], seed=settings["seed"],
+        table, target.values, order=order, groups=groups, seed=settings["seed"],
         stratify=target.task != "regression",
     )  # fmt: skip
     notes = roles.notes_on(assigned) + _notes_on_missing_targets(table, target, split)
+    notes += notes_on_split(table, split, order, groups, assigned)
     statistics = count_rows(table, split["train"], target.values)
     prior = statistics.target_mean
     if target.task != "regression":
@@ -132,6 +146,7 @@ def read_dataset(
         settings=settings | _settled(assigned, dialect, target.task),
         sources={part: fingerprint(names, dialect) for part, names in files.items()},
         roles=assigned,
+        split_lines=split_lines(split, order, groups),
         notes=notes,
         seconds={"read": read - started, "encode": time.monotonic() - read},
     )  # fmt: skip
@@ -143,6 +158,12 @@ def _target_of(settings, files):
     if target is None:
         raise InputError("--target: name the column to predict.")
     return target
+
+
+def _group_of(settings):
+    """The column of --group; rows that are equal in that of --split-by stay together anyway."""
+    group = settings.get("group")
+    return None if group == settings["split_by"] else group
 
 
 def _sample(files, dialect):
@@ -174,6 +195,7 @@ def _assigned_roles(sample, settings, vocabularies, numeric, where):
         dates=settings["dates"],
         drop=settings["drop"],
         split_by=settings["split_by"],
+        group=settings["group"],
         saved=vocabularies,
         saved_numeric=numeric,
         where=where,
@@ -183,16 +205,17 @@ def _assigned_roles(sample, settings, vocabularies, numeric, where):
 def _storage(sample, assigned, settings, dialect):
     """How each column that is needed is read.
 
-    It follows the roles; the target and the column that orders the rows are read as what they hold.
+    It follows the roles; the target and the columns that split the rows are read as what they hold.
 
     Returns:
         (dict of column -> "categorical", "numeric" or "date", the dialect with their notations)
     """
-    target, split_by = settings["target"], settings["split_by"]
+    target = settings["target"]
     storage = {c: r.role for c, r in assigned.items() if r.role in FEATURE_ROLES}
     storage[target] = target_storage(sample[target], settings["task"])
-    if split_by is not None and split_by not in storage:
-        storage[split_by] = STORAGE_OF_KINDS.get(sample[split_by].kind, "categorical")
+    for column in (settings["split_by"], settings["group"]):
+        if column is not None and column not in storage:
+            storage[column] = STORAGE_OF_KINDS.get(sample[column].kind, "categorical")
     return storage, replace(dialect, notations=notations(sample, storage))
 
 
@@ -241,9 +264,10 @@ def _feature_columns(assigned, counts, where):
             categorical += [part for part in parts if np.count_nonzero(counts[part][:-1]) > 1]
             numeric.append(elapsed_column(column))
     if not categorical:
+        taken = [f"'{c}' too" for c, role in assigned.items() if role.role in ("split", "group")]
         raise InputError(
             f"{where}: no column is categorical, so there is nothing to embed; name some in "
-            "--categorical."
+            f"--categorical{', such as ' * bool(taken)}{' or '.join(taken)}."
         )
     return categorical, numeric
 

@@ -40,7 +40,8 @@ class Role:
     """What a column is used as, and why.
 
     Attributes:
-        role: "categorical", "numeric", "date", "target", "split" or "left out".
+        role: "categorical", "numeric", "date", "target", "split", "group" or
+            "left out".
         why: a few words for the table of columns.
         note: a line of its own, where there is something to do about it.
         overrule: the option that makes the other thing of integers.
@@ -146,16 +147,16 @@ def _whole(values):
 
 
 def assign(
-    sample, *, target, categorical, numeric, dates, drop, split_by=None, saved=(), saved_numeric=(),
-    where="the table",
+    sample, *, target, categorical, numeric, dates, drop, split_by=None, group=None, saved=(),
+    saved_numeric=(), where="the table",
 ):  # fmt: skip
     """The role of every column of a table.
 
     Args:
         sample: dict of column -> Values.
-        target, categorical, numeric, dates, drop, split_by: as given on the command line. With
-            both `categorical` and `numeric` the columns that are in no list are left out; with
-            None in one of them they are decided here.
+        target, categorical, numeric, dates, drop, split_by, group: as given on the command line.
+            With both `categorical` and `numeric` the columns that are in no list are left out;
+            with None in one of them they are decided here.
         saved: columns for which there are saved vectors; they are categorical unless named.
         saved_numeric: columns that were numeric beside those; if they hold numbers and are in no
             list, they are so again.
@@ -169,8 +170,11 @@ def assign(
             or text in a column that is all numbers, or all dates, otherwise.
     """
     named = _named_roles(sample, target, categorical, numeric, dates, drop)
-    if split_by is not None:
-        check_column(sample, split_by, "--split-by")
+    for option, column in (("--split-by", split_by), ("--group", group)):
+        if column is not None:
+            check_column(sample, column, option)
+        if column == target:
+            raise InputError(f"{option}: '{column}' is the target; name another column.")
     # Whoever lists both kinds has described the table: what is not listed is not wanted.
     complete = categorical is not None and numeric is not None
     roles = {}
@@ -181,6 +185,8 @@ def assign(
             roles[column] = Role("categorical", "saved vectors")
         elif column == split_by:
             roles[column] = Role("split", "orders the rows")
+        elif column == group:
+            roles[column] = Role("group", "keeps its rows together")
         elif complete:
             roles[column] = Role("left out", "not named")
         elif column in saved_numeric and values.kind in ("int", "float"):

@@ -78,6 +78,11 @@ SPLIT_OPTIONS = {
         "help": "cut in this column's order, such as a date's: the last tenth is the test set, the "
         "tenth before it the validation set",
     },
+    "group": {
+        "metavar": "COLUMN",
+        "help": "keep all rows of a group, such as a customer's, in one part: at random, or with "
+        "--split-by by the group's last row",
+    },
     "validation_data": FILES | {"help": "validation rows in files of their own"},
     "test_data": FILES | {"help": "test rows in files of their own"},
 }
@@ -91,6 +96,11 @@ OPTION_OF = {"data": "data", "validation": "validation_data", "test": "test_data
 def option(name):
     """The option's spelling on the command line."""
     return "--" + name.replace("_", "-")
+
+
+def option_of(part):
+    """The option that gives the files of a part, "data", "validation" or "test"."""
+    return option(OPTION_OF[part])
 
 
 def settings_of(options):

@@ -11,9 +11,9 @@ from data.progress import Progress
 from data.tables import fetched, parquet, workbook
 from data.tables.compressed import COMPRESSED
 from data.tables.dialect import USUAL
-from data.tables.formats import READER_OF, reader_of
+from data.tables.formats import READER_OF, first_rows, reader_of
 from data.tables.openml import openml_table
-from data.tables.settings import OPTION_OF, option
+from data.tables.settings import OPTION_OF, option, option_of
 from data.tables.sql import is_database, is_query, without_password
 
 SQLITE = (".db", ".sqlite", ".sqlite3")
@@ -40,6 +40,29 @@ def find_parts(settings):
             "validation and test rows to files."
         )
     return files
+
+
+def check_sources(files, dialect):
+    """Raise InputError if a file holds the same bytes as another one, in whichever part.
+
+    Files without rows, as large tables often have among theirs, may be the same.
+
+    Args:
+        files: of `find_parts`; dialect: as for `data.tables.formats.first_rows`.
+    """
+    seen = {}
+    for part, names in files.items():
+        for name, entry in zip(names, fingerprint(names, dialect), strict=True):
+            content = entry.get("sha256") or entry.get("id")
+            if content not in seen:
+                seen[content] = option_of(part), name
+            elif any(map(len, first_rows(name, dialect, rows=1).values())):
+                option, other = seen[content]
+                same = "the same file as" if other == name else "what holds the same as"
+                raise InputError(
+                    f"{option_of(part)} {name}: this is {same} {option} {other}; rows that train "
+                    "cannot judge the model, so name each file once."
+                )
 
 
 def find_files(sources, option="--data"):

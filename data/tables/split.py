@@ -1,33 +1,40 @@
 """Training, validation and test rows."""
 
+import itertools
+
 import numpy as np
 
 from data import InputError
 from data.progress import Progress
 from data.tables.dates import elapsed_column
 from data.tables.disk import blocks_of, keep_on_disk
+from data.tables.groups import check_groups, last_positions, random_positions
+from data.tables.settings import option_of
 
 CUT_AT_ONCE = 500_000  # rows that scikit-learn splits at a time; a multiple of ten
 
 
-def split_rows(table, target, *, split_by=None, seed=0, stratify=False):
+def split_rows(table, target, *, order=None, groups=None, seed=0, stratify=False):
     """Training, validation and test rows: by what was given, else 80/10/10.
 
     A part that was given as files of its own is that part; what is missing is cut from the data:
-    at random, or, with `split_by`, in that column's order, the last rows being the test set and
-    those before them the validation set. Rows whose target is missing are in no part.
+    at random, or, with `order`, the last rows being the test set and those before them the
+    validation set. Rows that are equal in that order stay together, and so do those of a group,
+    whose place is that of its last row. Rows whose target is missing are in no part.
 
     Args:
         target: float [rows], NaN for missing, or int class positions, -1 for missing; an array
             or a `data.tables.disk.Column`.
-        split_by: a column of the table, or None.
-        stratify: whether each part is to have its share of each class.
+        order: `data.tables.order.Order`, groups: `data.tables.groups.Groups`, or None.
+        stratify: whether each part is to have its share of each class; rows of a group or in an
+            order do not.
 
     Returns:
         dict of "train", "validation", "test" -> DiskArray of int64 row numbers, ascending.
 
     Raises:
-        InputError: too few rows, or a missing value in the column that orders them.
+        InputError: too few rows, no row with a target in a part that was given, a missing value in
+            the column that orders or groups them, or too few distinct ones.
     """
     progress, given, start = Progress("splitting"), {}, 0
     for part, rows in table.parts.items():
@@ -35,17 +42,18 @@ def split_rows(table, target, *, split_by=None, seed=0, stratify=False):
         given[part] = keep_on_disk(usable, table.folder)
         start += rows
     data, n = given["data"], len(given["data"])
-    cut = [part for part in ("test", "validation") if not len(given[part])]
-    if n < 10:
-        raise InputError(
-            f"--data: {n} rows with a target are too few to train, validate and test; "
-            "give at least 10, better some hundreds."
-        )
-    if split_by is None:
+    cut = [part for part in ("test", "validation") if not table.parts[part]]
+    _check_parts(table, given, cut)
+    if groups is not None:
+        check_groups(groups, given, table)
+    if order is None and groups is None:
         pieces = _cut_at_random(data, cut, seed, target if stratify else None)
     else:
-        keys = keep_on_disk(_order(table, split_by, data), table.folder, "uint64")
-        pieces = _cut_in_order(data, cut, keys)
+        keys = keep_on_disk(_keys(table, data, order, groups, seed), table.folder, "uint64")
+        try:
+            pieces = _cut_in_order(data, keys, _limits(keys, cut))
+        except TooFewKeys:
+            raise _too_few(cut, order, groups) from None
     given |= {part: keep_on_disk([], table.folder) for part in ("train", *cut)}
     for done, piece in pieces:
         for part, rows in piece.items():
@@ -62,6 +70,42 @@ def _usable(target, start, stop, progress, total, block=1 << 18):
         known = values >= 0 if values.dtype.kind == "i" else np.isfinite(values)
         yield first + np.flatnonzero(known)
         progress(first, first / total)
+
+
+def _check_parts(table, given, cut):
+    """Raise InputError where a part has no rows to use, or the very rows of another one."""
+    for part, row_ids in given.items():
+        if part not in (*cut, "data") and not len(row_ids):
+            raise InputError(
+                f"{option_of(part)}: no row has a target; give rows whose target is known, or "
+                "leave the option out to have them taken from the data."
+            )
+    if len(given["data"]) < 10:
+        raise InputError(
+            f"--data: {len(given['data'])} rows with a target are too few to train, validate and "
+            "test; give at least 10, better some hundreds."
+        )
+    for part, other in itertools.combinations([part for part in given if part not in cut], 2):
+        if _same_rows(table, part, other):
+            raise InputError(
+                f"{option_of(other)}: it holds the same rows as {option_of(part)}; rows that train "
+                "cannot judge the model, so give others."
+            )
+
+
+def _same_rows(table, part, other):
+    """Whether two parts of a table are equal, value by value."""
+    n_rows = table.parts[part]
+    if n_rows != table.parts[other]:
+        return False
+    starts = dict(zip(table.parts, np.cumsum([0, *table.parts.values()]), strict=False))
+    for done in range(0, n_rows, 1 << 16):
+        stop = min(done + (1 << 16), n_rows)
+        one, two = (slice(starts[each] + done, starts[each] + stop) for each in (part, other))
+        for array in (table.codes, table.numbers):
+            if not np.array_equal(array[one], array[two], equal_nan=True):
+                return False
+    return True
 
 
 def _keep(n, cut):
@@ -87,59 +131,115 @@ def _cut_at_random(data, cut, seed, target):
         yield stop, piece | {"train": rows}
 
 
-def _cut_in_order(data, cut, keys):
-    """(rows done, dict of part -> rows): the first rows by their keys train."""
-    limits = {part: _smallest(keys, keep) for part, keep in _keep(len(data), cut).items()}
-    equal, done = dict.fromkeys(cut, 0), 0
+# In order: of a column, of groups, or of groups that stand at random
+
+
+class TooFewKeys(Exception):
+    """There are not as many distinct keys as parts."""
+
+
+def _too_few(cut, order, groups):
+    column = (groups or order).column
+    what = f"--group: '{column}' makes" if groups else f"--split-by: '{column}' holds"
+    if groups and order:
+        what = f"--group: by '{order.column}' the groups of '{column}' end at"
+    files = " and ".join(map(option_of, reversed(cut)))
+    return InputError(
+        f"{what} too few different {'groups' if groups and not order else 'values'} to take "
+        f"{' and '.join(reversed(cut))} rows from the data; name another column, or give {files}."
+    )
+
+
+def _keys(table, data, order, groups, seed):
+    """uint64 by blocks, in whose order the rows are cut; equal ones stay together."""
+    if order is not None:
+        _check_present(table, data, order)
+    if groups is None:
+        positions = None
+    elif order is None:
+        positions = random_positions(groups, data, seed)
+    else:
+        positions = last_positions(groups, data, order)
+    for rows in blocks_of(data):
+        yield order.keys(rows) if groups is None else positions[groups.find(rows)]
+
+
+def _check_present(table, data, order):
+    for rows in blocks_of(data):
+        missing = np.isnan(order.values[rows])
+        if missing.any():
+            raise InputError(
+                f"--split-by: the column '{order.column}' is missing in row "
+                f"{table.place(rows[np.argmax(missing)])[1]}; fill it or split by another column."
+            )
+
+
+def _cut_in_order(data, keys, limits):
+    """(rows done, dict of part -> rows): the first rows by their keys train.
+
+    Args:
+        limits: dict of part -> the last key before it, the last part first.
+    """
+    done = 0
     for rows, key in zip(blocks_of(data), blocks_of(keys), strict=True):
         piece, done = {}, done + len(rows)
-        for part, (limit, before) in limits.items():
-            same = key == limit
-            first = (key < limit) | (same & (equal[part] + np.cumsum(same) <= before))
-            equal[part] += np.count_nonzero(same)
+        for part, last in limits.items():
+            first = key <= last
             piece[part] = rows[~first]
             rows, key = rows[first], key[first]
         yield done, piece | {"train": rows}
 
 
-def _smallest(keys, keep):
-    """(the `keep`-th smallest of the keys, counted from 0; how many equal ones come before it)
+def _limits(keys, cut):
+    """Where the parts begin: dict of part -> the last key before it, in the order of `cut`.
+
+    As near to a tenth of the rows each as the runs of equal keys allow.
+
+    Raises:
+        TooFewKeys: a part would be empty.
+    """
+    n, keep = len(keys), _keep(len(keys), cut)
+    if len(cut) < 2:
+        return {part: _boundary(keys, keep[part], 0)[1] for part in cut}
+    # First what trains, so that two runs are left at least; then test rows from half the rest.
+    n_train, last = _boundary(keys, keep["validation"], 0, runs_after=2)
+    middle = max(keep["test"], (n_train + n) // 2)
+    return {"test": _boundary(keys, middle, n_train)[1], "validation": last}
+
+
+def _boundary(keys, position, after, runs_after=1):
+    """The nearest boundary between runs of equal keys: (rows before it, the last key of these).
+
+    Args:
+        position: wanted rows before it; after: it must lie after so many rows.
+        runs_after: runs that must follow it.
+    """
+    key, below, upto = _run_at(keys, position)
+    candidates = [(below, key - 1), (upto, key)]
+    if below > 0 and runs_after > 1:
+        key, below, _ = _run_at(keys, below - 1)
+        candidates.append((below, key - 1))
+    for n_before, last in sorted(candidates, key=lambda found: abs(found[0] - position)):
+        if not after < n_before < len(keys):
+            continue
+        if runs_after == 1 or _run_at(keys, n_before)[2] < len(keys):
+            return n_before, last
+    raise TooFewKeys
+
+
+def _run_at(keys, position):
+    """The run of equal keys at a position of the sorted ones: (key, rows below it, rows up to it).
 
     Found digit by digit, as in a radix sort, so that memory holds 65,536 counts, not the keys.
     """
-    found = 0
+    key, below = 0, 0
     for shift in (48, 32, 16, 0):
         counts = np.zeros(1 << 16, "int64")
         for block in blocks_of(keys):
             if shift < 48:
-                block = block[block >> (shift + 16) == found]
+                block = block[block >> (shift + 16) == key]
             counts += np.bincount(block >> shift & 0xFFFF, minlength=1 << 16)
-        digit = int(np.searchsorted(np.cumsum(counts), keep, side="right"))
-        keep -= int(counts[:digit].sum())
-        found = found << 16 | digit
-    return found, keep
-
-
-def _order(table, column, data):
-    """The values of the column that orders the rows, as uint64 of the same order, by blocks."""
-    texts = None
-    elapsed = elapsed_column(column)
-    if column in table.numeric or elapsed in table.numeric:
-        values = table.values(column if column in table.numeric else elapsed)
-    else:
-        texts, values = table.texts(column)
-        rank = np.empty(len(texts), "uint64")
-        rank[np.argsort(np.array(texts, dtype=object), kind="stable")] = np.arange(len(texts))
-    for rows in blocks_of(data):
-        block = values[rows]
-        missing = np.isnan(block) if texts is None else block < 0
-        if missing.any():
-            raise InputError(
-                f"--split-by: the column '{column}' is missing in row "
-                f"{table.place(rows[np.argmax(missing)])[1]}; fill it or split by another column."
-            )
-        if texts is None:
-            bits = (block + 0.0).view("uint64")  # one zero only
-            yield np.where(bits >> 63, ~bits, bits | 1 << 63)
-        else:
-            yield rank[block]
+        digit = int(np.searchsorted(np.cumsum(counts), position - below, side="right"))
+        below += int(counts[:digit].sum())
+        key = key << 16 | digit
+    return key, below, below + int(counts[digit])

@@ -1,0 +1,76 @@
+"""What is told about a split: the range and the groups of each part, and what may flatter."""
+
+import numpy as np
+
+from data.tables.disk import blocks_of
+
+PARTS = ("train", "validation", "test")
+FAR_FROM_A_TENTH = (0.05, 0.2)  # of the rows
+
+
+def split_lines(split, order, groups):
+    """What each part holds, list of str such as "test: 2024-09-20 to 2024-12-01"."""
+    lines = []
+    if order is not None:
+        for part in PARTS:
+            low, high = value_range(order, split[part])
+            lines.append(f"{part}: {order.show(low)} to {order.show(high)}")
+    if groups is not None:
+        counts = [f"{_n_groups(groups, split[part]):,} {part}" for part in PARTS]
+        lines.append(f"groups of '{groups.column}': {', '.join(counts)}")
+    return lines
+
+
+def value_range(order, row_ids):
+    """(lowest, highest value) of some rows, NaN where all are missing."""
+    low, high = np.inf, -np.inf
+    for rows in blocks_of(row_ids):
+        values = order.values[rows]
+        values = values[~np.isnan(values)]
+        if len(values):
+            low, high = min(low, values.min()), max(high, values.max())
+    return (low, high) if low <= high else (np.nan, np.nan)
+
+
+def _n_groups(groups, row_ids):
+    seen = np.zeros(len(groups), bool)
+    for rows in blocks_of(row_ids):
+        seen[groups.find(rows)] = True
+    return np.count_nonzero(seen)
+
+
+def notes_on_split(table, split, order, groups, roles):
+    """What a reader of the figures should know, list of str.
+
+    Args:
+        roles: dict of column -> `data.tables.roles.Role`.
+    """
+    dates = [column for column, role in roles.items() if role.role == "date"]
+    notes, n = [], sum(map(len, split.values()))
+    drawn = [part for part in PARTS[1:] if not table.parts[part]]
+    if drawn and order is None and dates:
+        notes.append(
+            f"'{dates[0]}' holds dates, and the {' and '.join(drawn)} rows are drawn at random "
+            f"from all of them, which flatters a forecast; --split-by {dates[0]} takes the latest."
+        )
+    if groups is not None and roles[groups.column].role == "categorical":
+        notes.append(
+            f"no category of '{groups.column}' in the {' and '.join(PARTS[1:])} rows is one that "
+            "training has seen, as --group keeps its rows together."
+        )
+    low, high = FAR_FROM_A_TENTH
+    shares = {part: len(split[part]) / n for part in drawn}
+    if (order or groups) and any(not low <= share <= high for share in shares.values()):
+        together = " and ".join(f"'{each.column}'" for each in (groups, order) if each)
+        told = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
+        notes.append(f"rows with an equal {together} stay together, so the shares are: {told}.")
+    if order is not None:
+        _, last = value_range(order, split["train"])
+        for part in PARTS[1:]:
+            first, _ = value_range(order, split[part])
+            if table.parts[part] and first < last:
+                notes.append(
+                    f"some {part} rows come before training rows by '{order.column}', which "
+                    "flatters a forecast."
+                )
+    return notes
