@@ -28,8 +28,8 @@ from data.tables.encoding import (
 from data.tables.formats import column_names, declared_types, first_rows
 from data.tables.groups import groups_of
 from data.tables.kinds import Values
-from data.tables.recognition import notations, settle
 from data.tables.order import order_of
+from data.tables.recognition import notations, settle
 from data.tables.sources import (
     check_sources,
     default_target,
@@ -106,16 +106,13 @@ def read_dataset(
     """
     started, vocabularies = time.monotonic(), vocabularies or {}
 
-    # The first rows tell what each column is; then all rows go into files of our own.
+    # All rows go into files of our own.
     files = find_parts(settings)
     settings = settings | {"target": _target_of(settings, files), "group": _group_of(settings)}
     dialect = dialect_of(settings, vocabularies)
     fetch_databases(files, dialect, folder, recorded, resume)
     check_sources(files, dialect)
-    sample = settle(_sample(files["data"], dialect), settings)
-    assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
-    storage, dialect = _storage(sample, assigned, settings, dialect)
-    table = read_table(files, storage, folder, dialect=dialect)
+    assigned, dialect, table = _read(files, settings, dialect, folder, vocabularies, numeric)
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
@@ -150,6 +147,19 @@ def read_dataset(
         notes=notes,
         seconds={"read": read - started, "encode": time.monotonic() - read},
     )  # fmt: skip
+
+
+def _read(files, settings, dialect, folder, vocabularies, numeric):
+    """Read a table, whose first rows tell what each column is.
+
+    Returns:
+        (dict of column -> `data.tables.roles.Role`, the dialect with the columns' notations,
+        `data.tables.cache.Table`)
+    """
+    sample = settle(_sample(files["data"], dialect), settings)
+    assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
+    storage, dialect = _storage(sample, assigned, settings, dialect)
+    return assigned, dialect, read_table(files, storage, folder, dialect=dialect)
 
 
 def _target_of(settings, files):

@@ -6,7 +6,6 @@ import numpy as np
 
 from data import InputError
 from data.progress import Progress
-from data.tables.dates import elapsed_column
 from data.tables.disk import blocks_of, keep_on_disk
 from data.tables.groups import check_groups, last_positions, random_positions
 from data.tables.settings import option_of
