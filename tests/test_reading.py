@@ -127,6 +127,41 @@ def test_a_file_longer_than_a_chunk_is_one_table(tmp_path, monkeypatch):
     same(read(tmp_path / "other", [name]), whole)
 
 
+ODD = {
+    "quotes": '"x"y,1\nx"y,2\n"x""y",3\n"a,b",4\n',
+    "never closed": 'x,1\ny,2\nz,"3\nu,4\n',
+    "newlines": '"x\ny",1\n"x\r\ny",2\nz,3',
+    "blank lines": "\nx,1\n\n\ny,2\n   \nz,3\n",
+    "short row": "x,1\ny\nz,3\n",
+    "missing": 'NA,1\n"NA",\n"",""\n NA,2\n',
+    "numbers": "x,1e5\ny,+3\nz,.5\nu,5.\nv,inf\nw,0.1234567890123456789\n",
+    "a text": "x,1\ny,one\n",
+    "not a number": "x,1\ny,NAN\n",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_odd_csv_is_the_same_with_and_without_pyarrow(tmp_path, monkeypatch, text):
+    """Also where Arrow's reader gives up half-way: nothing is read twice or left out."""
+
+    def read():
+        values = []
+        try:
+            for columns, _ in chunks(str(name), {"c": "categorical", "y": "numeric"}, rows=3):
+                values += zip(columns["c"], columns["y"].tolist(), strict=True)
+        except InputError as error:
+            values.append(str(error))
+        return repr(values)
+
+    name = tmp_path / "t.csv"
+    name.write_text("c,y\n" + "k,7\n" * 10 + text, newline="")
+    monkeypatch.setattr("data.tables.arrow_csv.BLOCK", 16)
+    with_arrow = read()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert read() == with_arrow
+    assert with_arrow.count("'k'") >= 9 or "cannot be read" in with_arrow
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     shops().to_parquet(tmp_path / "t.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -9,6 +9,7 @@ import numpy as np
 from data import InputError
 from data.tables import roles
 from data.tables.cache import read_table
+from data.tables.columns import agreed
 from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.description import notes_on_split, split_lines
 from data.tables.dialect import dialect_of
@@ -179,7 +180,7 @@ def _group_of(settings):
 def _sample(files, dialect):
     """The first rows of the table: dict of column -> `data.tables.kinds.Values`."""
     for name in files:
-        declared = declared_types(name, dialect)
+        declared = agreed([declared_types(name, dialect)])
         columns = first_rows(name, dialect)
         if any(len(values) for values in columns.values()):
             return {

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data import InputError
+from data.tables import arrow_csv
 from data.tables.compressed import DAMAGED, opened
 from data.tables.notation import PLAIN
 from data.tables.values import text_type
@@ -122,24 +123,23 @@ def chunks(name, roles, dialect, rows):
         all else as text.
     """
     plain = {c for c, role in roles.items() if role == "numeric" and dialect.notation(c) == PLAIN}
-    done = 0
-    try:
-        for frame, share in _frames(name, plain, dialect, rows):
-            done += len(frame)
-            yield frame, share
-    except _NotPlain:  # these rows and what follows as text, which may be blank or a mistake
-        for frame, share in _frames(name, (), dialect, rows):
-            done -= len(frame)
-            if done < 0:
-                yield frame, share
-
-
-class _NotPlain(Exception):
-    """A value among the plain numbers is none that pandas knows."""
-
-
-def _frames(name, plain, dialect, rows):
     names, separator = _header(name, dialect)
+    file, done = (name, names, separator), 0
+    # Each goes on where the one before has given up: Arrow is the fastest; pandas reads more; what
+    # is no plain number is read as text, which may be blank or a mistake.
+    for read, numbers in ((arrow_csv.frames, plain), (_frames, plain), (_frames, ())):
+        try:
+            for number, (frame, share) in enumerate(read(*file, numbers, dialect, rows)):
+                if number == done:
+                    done += 1
+                    yield frame, share
+            return
+        except arrow_csv.GivesUp:
+            continue
+
+
+def _frames(name, names, separator, plain, dialect, rows):
+    """See `data.tables.arrow_csv.frames`; raises GivesUp where a plain number is none to pandas."""
     # Not "category", which would make 1234 of the postcode 01234.
     text = text_type()
     size = os.stat(name).st_size
@@ -168,7 +168,7 @@ def _frames(name, plain, dialect, rows):
             if isinstance(error, InputError):
                 raise
             if type(error) is ValueError and plain:
-                raise _NotPlain from None
+                raise arrow_csv.GivesUp from None
             raise _csv_error(name, error, dialect.encoding) from None
 
 

@@ -128,8 +128,8 @@ def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
 
 def release_memory():
     """Give back to the system what Arrow keeps for the next column of text."""
-    if "pyarrow" in sys.modules:
-        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    if pyarrow := sys.modules.get("pyarrow"):
+        pyarrow.default_memory_pool().release_unused()
 
 
 def ahead(items):

@@ -175,7 +175,7 @@ def to_categories(values, name="", column=""):
                 f"{name}: the column '{column}' holds lists or other compound values; leave it "
                 "out with --drop, or flatten it."
             ) from None
-    if values.dtype == text_type():
+    if values.dtype != object and pd.api.types.is_string_dtype(values.dtype):
         return pd.Categorical.from_codes(codes, uniques.astype(object), validate=False)
     texts = [value if type(value) is str else as_text(value) for value in uniques]
     texts = pd.Index(texts, dtype=object)
