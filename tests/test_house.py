@@ -2,11 +2,14 @@
 
 import ast
 import importlib
+import inspect
 import re
 import subprocess
 
 import pytest
 from conftest import ROOT, run
+
+from data.cli import LateImport
 
 SCRIPTS = ("build_embeddings.py", "build_embed_model.py")
 # Imports go from a room to those before it, never back.
@@ -125,27 +128,41 @@ BENCHMARKS = sorted((ROOT / "tests/benchmarks").glob("*.py"))
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_what_a_benchmark_takes_from_the_project_is_there(path):
-    """No benchmark runs with the tests, so that a name that has moved would go unnoticed."""
-    tree, aliases, lacking = ast.parse(path.read_text(encoding="utf-8")), {}, set()
+    """No benchmark runs with the tests, so a name that has moved would go unnoticed."""
+    tree, known, wrong = ast.parse(path.read_text(encoding="utf-8")), {}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name in MODULES:
-                    aliases[alias.asname or alias.name] = importlib.import_module(alias.name)
+                    known[alias.asname or alias.name] = importlib.import_module(alias.name)
         elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                if whole in MODULES:
-                    aliases[alias.asname or alias.name] = importlib.import_module(whole)
-                elif not hasattr(importlib.import_module(node.module), alias.name):
-                    lacking.add(whole)
+                home = importlib.import_module(whole if whole in MODULES else node.module)
+                found = home if whole in MODULES else getattr(home, alias.name, None)
+                known[alias.asname or alias.name] = found
+                wrong |= {whole} if found is None else set()
     for node in ast.walk(tree):
-        text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-        first, *names = text.split(".")
-        thing = aliases.get(first) if re.fullmatch(r"[\w.]+", text) else None
-        for name in names if thing is not None else []:
-            if not hasattr(thing, name):
-                lacking.add(text)
-                break
-            thing = getattr(thing, name)
-    assert not lacking
+        if isinstance(node, ast.Attribute) and meant(node, known) is None:
+            wrong.add(ast.unparse(node))
+        if isinstance(node, ast.Call) and not any(isinstance(a, ast.Starred) for a in node.args):
+            called, words = meant(node.func, known), {word.arg for word in node.keywords}
+            if inspect.isfunction(called) or inspect.isclass(called):
+                signature = inspect.signature(called)
+                bind = signature.bind_partial if None in words else signature.bind
+                try:
+                    bind(*node.args, **dict.fromkeys(words - {None}))
+                except TypeError as error:
+                    wrong.add(f"{ast.unparse(node)}: {error}")
+    assert not wrong
+
+
+def meant(node, known):
+    """What a name such as `first.Recipe` stands for; None if it is not there, ... if not ours."""
+    first, *names = ast.unparse(node).split(".")
+    thing = known.get(first, ...)
+    for name in names:
+        if not inspect.ismodule(thing) and not isinstance(thing, LateImport):
+            return ...
+        thing = getattr(thing, name, None)
+    return thing

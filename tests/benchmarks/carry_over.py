@@ -34,7 +34,6 @@ import build_embeddings as first
 from data.cli import run, start_tensorflow
 from data.tables.dataset import read_dataset
 from data.tables.settings import settings_of
-from data.training.scoring import score
 
 CASES = {
     "rossmann": {
@@ -139,9 +138,8 @@ def compare(case, folder, train, test, seed, work):
     options = second.parse()
     dataset = read_dataset(settings_of(options), work / "cache")
     recipe = second.final_recipe(dataset, options, carried=True)
-    predicted = second.our_network(dataset, {}, [], recipe, "scratch", seed)
-    actual = dataset.target[dataset.split["test"][:]]
-    yield "scratch", score(dataset.encoding.target, actual, predicted)[case["metric"]]
+    model, *_ = second.fit(dataset, recipe, {}, [], None, ["scratch"], seed)
+    yield "scratch", second.results.evaluate(model, dataset, "test")[0][case["metric"]]
     yield "LightGBM", lightgbm_error(case, train, test, seed)
 
 

@@ -8,8 +8,8 @@
 Runs both scripts as a user does, with default options, then on the same train and test rows:
 
     embeddings alone   the first script's model
-    fine-tuned         the final model, the default
-    frozen             the final model with --frozen
+    final model        as build_embed_model.py makes it by default
+    fine-tuned, frozen the same with --fine-tune, with --frozen
     scratch            the final network without saved vectors, same recipe
     scratch, same time the same with as many epochs as the training time of both scripts allows,
                        the best of them by validation
@@ -52,7 +52,7 @@ from data.sets.manifest import saved_settings
 from data.tables.dataset import read_dataset
 from data.training.scoring import score
 
-OURS = ("embeddings alone", "fine-tuned", "frozen", "scratch", "scratch, same time")
+OURS = ("embeddings alone", "final model", "fine-tuned", "frozen", "scratch", "scratch, same time")
 PEERS = ("lightgbm", "catboost", "histgb", "linear")
 SHORT = 2_000  # rows of a table with --short
 
@@ -127,8 +127,8 @@ def measure(name, arguments, seed, others, work):
     yield line("baseline", alone["baseline"], 0.0, about)
     yield line("embeddings alone", alone["test"], train_seconds, about)
 
-    for model in ("frozen", "fine-tuned"):
-        how = ["--frozen"] if model == "frozen" else []
+    ways = {"frozen": ["--frozen"], "fine-tuned": ["--fine-tune"], "final model": []}
+    for model, how in ways.items():
         run_script("build_embed_model.py", "--embeddings", folder, *common, *how)
         final = read_json(folder / "embed_model" / "metrics.json")
         seconds = train_seconds + final["seconds"]["train"]
@@ -189,7 +189,7 @@ def from_scratch(folder, seed, pair_seconds):
         def learn(**chosen):
             started = time.monotonic()
             recipe = second.final_recipe(dataset, options, **chosen)
-            model, history, _ = second.fit(second.build_model, dataset, recipe, seed)
+            model, history, _, _ = second.fit(dataset, recipe, {}, [], None, ["scratch"], seed)
             took = time.monotonic() - started
             return len(history), took, second.results.evaluate(model, dataset, "test")[0]
 
@@ -261,9 +261,9 @@ def summary(lines, options):
         part = lines[lines.table == name]
         about = part.iloc[0]
         error = part.pivot(index="seed", columns="model", values=about.metric)
-        ours, scratch = error["fine-tuned"], error["scratch, same time"]
+        ours, scratch = error["final model"], error["scratch, same time"]
         took = part.pivot(index="seed", columns="model", values="seconds")
-        times = took["scratch, same time"] / took["fine-tuned"]
+        times = took["scratch, same time"] / took["final model"]
         best = min(options.peers, key=lambda model: error[model].median(), default=None)
         ratios.append(
             {
