@@ -27,10 +27,11 @@ from data.tables.dates import (
 from data.tables.dialect import USUAL
 from data.tables.disk import Column, DiskArray
 from data.tables.fetched import fetched_folders
-from data.tables.formats import ahead, chunks, declared_types
+from data.tables.formats import ahead, chunks, column_names, declared_types
 from data.tables.sources import fingerprint
+from data.tables.survey import MOST_VALUES, SURVEYED_VALUES, Survey
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 PARTS = ("data", "validation", "test")
 
 
@@ -47,6 +48,7 @@ class Table:
         numeric: list of numeric columns, in the order of `numbers`.
         types: dict of column -> type that the file itself declares, where it does.
         parts: dict of "data", "validation", "test" -> number of rows; they follow each other.
+        surveys: dict of column that was surveyed, not kept -> what `Survey.found` gives.
     """
 
     codes: DiskArray
@@ -56,6 +58,7 @@ class Table:
     numeric: list
     types: dict
     parts: dict
+    surveys: dict
 
     @property
     def rows(self):
@@ -90,8 +93,8 @@ def read_table(files, roles, folder, *, dialect=USUAL, label="reading"):
 
     Args:
         files: dict of "data", "validation", "test" -> list of files (`find_files`).
-        roles: dict of column -> "categorical", "numeric" or "date". A date column becomes its
-            parts (`date_columns`).
+        roles: dict of column -> "categorical", "numeric", "date" or "survey". A date column becomes
+            its parts (`date_columns`). One to survey is counted in the data, where it is there.
         folder: where the cache is kept; it holds one table, found by the content of the files and
             these options. Deleting it costs reading again, nothing else.
         dialect: `data.tables.dialect.Dialect`, how the files are written.
@@ -125,9 +128,12 @@ def _whole(folder):
 
 
 def _write(files, roles, folder, dialect, label):
-    categorical, numeric = [], []
+    categorical, numeric, surveys = [], [], {}
     for column, role in roles.items():
-        if role == "date":
+        if role == "survey":
+            most = SURVEYED_VALUES // list(roles.values()).count("survey")
+            surveys[column] = Survey(min(MOST_VALUES, most))
+        elif role == "date":
             check_date_names(column, roles)
             categorical += calendar_columns(column)
             numeric.append(elapsed_column(column))
@@ -139,10 +145,13 @@ def _write(files, roles, folder, dialect, label):
     with open(folder / "codes", "wb") as codes_file, open(folder / "numbers", "wb") as numbers_file:
         for part in PARTS:
             for name in files.get(part) or []:
-                for columns, share in ahead(chunks(name, roles, dialect)):
-                    for column, role in roles.items():
+                here = _roles_here(roles, part, name, dialect)
+                for columns, share in ahead(chunks(name, here, dialect)):
+                    for column, role in here.items():
                         if role == "date":
                             columns |= date_columns(column, columns.pop(column))
+                        elif column in surveys:
+                            surveys[column].add(columns.pop(column))
                     rows = len(next(iter(columns.values())))
                     codes = np.empty((rows, len(categorical)), "int32")
                     for j, column in enumerate(categorical):
@@ -165,6 +174,7 @@ def _write(files, roles, folder, dialect, label):
             [declared_types(n, dialect) for names in files.values() for n in names or []]
         ),
         "dictionaries": {column: list(texts) for column, texts in dictionaries.items()},
+        "surveys": {column: survey.found() for column, survey in surveys.items()},
     }
     (folder / "table.json").write_text(json.dumps(meta), encoding="utf-8")
     sizes = {name: (folder / name).stat().st_size for name in ("codes", "numbers", "table.json")}
@@ -173,6 +183,16 @@ def _write(files, roles, folder, dialect, label):
     for name in (*sizes, "sizes.part"):
         sync(folder / name)
     (folder / "sizes.part").rename(folder / "sizes.json")
+
+
+def _roles_here(roles, part, name, dialect):
+    """The roles of the columns of a file; those to survey only of the data, where they are."""
+    names = set(column_names(name, dialect)) if part == "data" else set()
+    return {
+        column: "categorical" if role == "survey" else role
+        for column, role in roles.items()
+        if role != "survey" or column in names
+    }
 
 
 def _codes(values, dictionary):

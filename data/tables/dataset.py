@@ -28,7 +28,7 @@ from data.tables.encoding import (
 )
 from data.tables.formats import column_names, declared_types, first_rows
 from data.tables.groups import groups_of
-from data.tables.kinds import Values
+from data.tables.kinds import FEW, Values
 from data.tables.order import order_of
 from data.tables.recognition import notations, settle
 from data.tables.sources import (
@@ -40,6 +40,7 @@ from data.tables.sources import (
 )
 from data.tables.split import split_rows
 from data.tables.statistics import count_rows
+from data.tables.survey import surveyed_values
 from data.tables.target import keep_trained_classes, read_target, target_storage
 
 FEATURE_ROLES = ("categorical", "numeric", "date")
@@ -151,16 +152,55 @@ def read_dataset(
 
 
 def _read(files, settings, dialect, folder, vocabularies, numeric):
-    """Read a table, whose first rows tell what each column is.
+    """Read a table as its first rows tell; where all rows tell otherwise, read it again.
 
     Returns:
         (dict of column -> `data.tables.roles.Role`, the dialect with the columns' notations,
         `data.tables.cache.Table`)
     """
+
+    def planned(sample):
+        assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
+        return assigned, *_storage(sample, assigned, settings, dialect)
+
     sample = settle(_sample(files["data"], dialect), settings)
-    assigned = _assigned_roles(sample, settings, vocabularies, numeric, files["data"][0])
-    storage, dialect = _storage(sample, assigned, settings, dialect)
-    return assigned, dialect, read_table(files, storage, folder, dialect=dialect)
+    assigned, storage, written = planned(sample)
+    doubtful = _doubtful(sample, assigned)
+    table = read_table(files, storage | doubtful, folder, dialect=written)
+    if known := _of_all_rows(table, assigned):
+        assigned, better, written = planned(settle(sample | known, settings))
+        if better != storage:
+            table = read_table(files, better, folder, dialect=written, label="reading again")
+    return assigned, written, table
+
+
+def _doubtful(sample, assigned):
+    """Columns that are left out by what the first rows hold; all rows have to be asked.
+
+    Returns:
+        dict of column -> "survey"
+    """
+    return {
+        column: "survey"
+        for column, role in assigned.items()
+        if role.role == "left out" and role.note and sample[column].kind != "compound"
+    }
+
+
+def _of_all_rows(table, assigned):
+    """What all rows say of columns whose first rows may have said something else.
+
+    Returns:
+        dict of column -> `data.tables.kinds.Values`
+    """
+    known = {
+        column: surveyed_values(found, table.types.get(column))
+        for column, found in table.surveys.items()
+    }
+    for column, role in assigned.items():
+        if role.why == roles.FEW_INTEGERS and len(table.dictionaries[column]) > FEW:
+            known[column] = Values(*table.texts(column), table.types.get(column))
+    return known
 
 
 def _target_of(settings, files):

@@ -17,6 +17,7 @@ from data.tables.values import not_a_number
 
 # So few distinct integers (`FEW`), each coming so often, are codes whatever they are called.
 OFTEN = 5
+FEW_INTEGERS = "few integers"
 # Values that hardly repeat identify rows; nothing can be learned about values seen once.
 NEAR_UNIQUE = 0.5
 CODES = {"id", "code", "zip", "zipcode", "postcode", "postal", "key", "sku", "plz", "nr", "no"}
@@ -94,10 +95,10 @@ def decide(name, values):
     if named:
         return Role("categorical", "integers named as codes", overrule="--numeric")
     if distinct <= FEW and rows >= OFTEN * distinct:
-        return Role("categorical", "few integers", overrule="--numeric")
+        return Role("categorical", FEW_INTEGERS, overrule="--numeric")
     numbers = values.as_numbers()
     low, high = numbers.min(), numbers.max()
-    shares = values.present_counts / rows
+    shares = values.present_counts / values.present_counts.sum()
     evenness = -(shares * np.log(shares)).sum() / np.log(max(distinct, 2))
     if low in (0, 1) and distinct > 0.95 * (high - low + 1) and evenness > 0.95:
         return Role("categorical", "integers that number things", overrule="--numeric")
