@@ -354,9 +354,10 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
     for way in ways:
         model = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
-        if way != "scratch" and (folds or recipe.carried):
-            how["trained"] = {column: len(saved[column].vectors) for column in saved}
+        if way != "scratch":
             how["folds"] = folds
+        if way != "scratch" and recipe.carried:
+            how["trained"] = {column: len(saved[column].vectors) for column in saved}
         label = f"training, {way}" if len(ways) > 1 else "training"
         found[way] = model, train(model, dataset, recipe, label=label, **how), how
     lowest = {way: history["val_loss"].min() for way, (_, history, _) in found.items()}

@@ -332,7 +332,7 @@ def train(
         label: what is shown, and the checkpoint's name.
         rows: row ids to learn from (default: the training rows).
         validate: else the last epoch is the one that is kept.
-        trained: dict of column -> rows of its embedding that came trained without these rows.
+        trained: dict of column -> rows of its embedding that come from another table.
         folds: `data.training.folds.FoldTables` where each row sees one of several tables.
         checkpoint: `data.training.checkpoint.Checkpoint` to write after each epoch, or None.
         workers: `Workers` that train together, and end with the same weights; None for no others.

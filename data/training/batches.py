@@ -23,11 +23,11 @@ def training_batches(
 
     A category is replaced by "unseen" with probability 1 / (1 + its training rows), so that the
     unseen row becomes a trained vector, the mean of rare categories, and rare ones do not
-    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5. Not so one whose vector came
-    trained without these rows: it is no worse for being rare in them.
+    overfit: word dropout, Kiperwasser and Goldberg (2016), section 5. Not so one whose vector
+    comes from another table: it is no worse for being rare in this one.
 
     Args:
-        trained: dict of column -> rows of its embedding that came trained without these rows.
+        trained: dict of column -> rows of its embedding that come from another table.
         folds: `data.training.folds.FoldTables` where each row sees one of several tables: its codes
             are then those of the first table plus as many cardinalities as that table is behind it.
         stopped: threading.Event, set when no further batch is wanted: the next epoch is being
