@@ -38,26 +38,27 @@ def history(folder):
 @forked
 @pytest.mark.parametrize("script", [FIRST, SECOND])
 def test_interrupted_anywhere_it_ends_with_the_same_bits(pair, script):
-    folder, how, last_fit = pair.output, {}, []
+    folder, how = pair.output, {}
+    moments = [
+        ["training.part", 3],  # one epoch is complete, the second is not
+        ["training.part", 4],  # two more are
+        ["cross-fitting.part", 3],
+    ]
     if script == SECOND:
         folder = pair.output / "embed_model"
         # As with large tables: the average of the weights takes in some of the steps only.
         how = {
             "before": "import data.training.learner as learner; learner.COPIED_EACH_TIME = 20_000"
         }
-        last_fit = [["last fit.part", 3], ["last fit.part", 4]]
+        moments = [["training, frozen.part", 3], ["training, frozen.part", 4]]
+        moments += [["training, fine-tuned.part", 3], ["last fit.part", 3], ["last fit.part", 4]]
     whole = pair.finish(script, 1, **how)
     epochs = history(folder)
     assert len(epochs) == 4
     before = pair.finish(script, 2, **how)  # so that the set to come is another
     assert before != whole
     resume = []
-    for moment in (
-        ["training.part", 3],  # one epoch is complete, the second is not
-        ["training.part", 4],  # two more are
-        *last_fit,
-        ["exchange", 0],  # all of them, nothing saved
-    ):
+    for moment in (*moments, ["exchange", 0]):  # at the last all is trained, nothing saved
         result = pair.run(script, 1, *resume, die_at=moment, **how)
         assert result.returncode == -signal.SIGKILL and look(pair.output) == before
         resume = ["--resume"]
