@@ -39,7 +39,7 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
             one of the set.
 
     Attributes:
-        vocabularies_: {column of X: data.encoding.Vocabulary}
+        vocabularies_: {column of X: data.tables.encoding.Vocabulary}
         vectors_: {column of X: float32 [cardinality, size]}
 
     Raises:

@@ -96,6 +96,23 @@ def test_no_file_and_no_function_is_too_long_to_read():
     assert found == LONG_FUNCTIONS
 
 
+def test_modules_that_docstrings_name_are_there():
+    paths = [
+        *MODULES.values(),
+        *(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")),
+    ]
+    for path in paths:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:data|build_embed\w+)\.[\w.]+)`", text):
+            module = name if name in MODULES else name.rpartition(".")[0]
+            module = module if module in MODULES else module.rpartition(".")[0]  # a method's class
+            thing = name.removeprefix(module).removeprefix(".").partition(".")[0]
+            assert module in MODULES, f"{path}: {name}"
+            code = (ROOT / MODULES[module]).read_text(encoding="utf-8")
+            found = re.search(rf"^(def|class) {thing}\b|^{thing}\b.* = ", code, re.MULTILINE)
+            assert not thing or found, f"{path}: {name}"
+
+
 def test_the_top_level_stays_as_it_is():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8")
     if tracked.returncode:

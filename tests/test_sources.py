@@ -299,7 +299,7 @@ def test_an_interrupted_run_goes_on_with_its_own_rows(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("data.training.results.smearing_correction", stop)
+        broken.setattr("data.training.results.fit_shift_to_mean", stop)
         assert call(FIRST, *options, cwd=tmp_path).returncode == 130
     database.execute("DELETE FROM sales WHERE shop = 3")
     database.commit()

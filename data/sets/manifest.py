@@ -1,6 +1,6 @@
 """The manifest (embeddings.json): what makes saved arrays usable for ever, from a dataset and back.
 
-`data.saving` writes and checks it; README.md of saved_embeddings/ explains it to users.
+`data.sets.saving` writes and checks it; README.md of saved_embeddings/ explains it to users.
 """
 
 import math
@@ -21,7 +21,7 @@ def describe(dataset, name):
         dataset: `data.tables.dataset.Dataset`; name: of the table.
 
     Returns:
-        dict, ready for `data.saving.write_vectors` and `data.saving.seal`.
+        dict, ready for `data.sets.saving.write_vectors` and `data.sets.saving.seal`.
     """
     encoding, target = dataset.encoding, dataset.encoding.target
     return {

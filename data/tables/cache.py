@@ -2,7 +2,7 @@
 
 Categorical columns become codes into a dictionary of the texts that the file holds, in the order
 in which they appear; numeric columns stay as they are. Nothing is learned here: vocabularies and
-scaling are fitted later, on training rows alone (`data.encoding`).
+scaling are fitted later, on training rows alone (`data.tables.encoding`).
 """
 
 import hashlib

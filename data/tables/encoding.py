@@ -391,7 +391,7 @@ class EncodedRows:
     """Encoded rows of a table, gathered on demand from the columns on disk.
 
     Args:
-        table: `data.table.Table`; encoding: Encoding.
+        table: `data.tables.cache.Table`; encoding: Encoding.
     """
 
     def __init__(self, table, encoding):
