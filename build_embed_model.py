@@ -11,7 +11,6 @@ numeric columns, train (the embeddings with the rest, or frozen), save the final
 saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs none of our code.
 """
 
-import shlex
 import time
 from dataclasses import replace
 from functools import partial
@@ -28,17 +27,18 @@ from build_embeddings import (
     run_identity,
     train,
 )
-from data.cli import LateImport, parser_of_both, run, start_tensorflow
+from data.cli import LateImport, command, parser_of_both, run, start_tensorflow
 from data.progress import show_note
 from data.reports import comparison
 from data.reports.pictures import draw_curves
 from data.reports.results import first_metrics, seal_whole, seconds, stage_present, write_results
-from data.reports.screen import show_columns, show_metrics
-from data.sets import reuse
+from data.reports.screen import show_columns, show_metrics, show_saved
+from data.sets import prediction, reuse
+from data.sets.final_model import load_model
 from data.sets.folds import fold_tables
 from data.sets.loading import check_set
 from data.sets.manifest import describe
-from data.sets.publishing import publish, working_folder
+from data.sets.publishing import check_same_table, publish, working_folder
 from data.sets.saving import seal, write_vectors
 from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
@@ -48,9 +48,10 @@ from data.training.scoring import featureless_loss
 from data.training.workers import joined_workers
 
 keras = LateImport("keras")
-prediction = LateImport("data.sets.prediction")
 raw = LateImport("data.sets.raw_model")
 results = LateImport("data.training.results")
+
+__all__ = ["build_model", "load_model"]
 
 CARRIED_RATE = 0.03  # of the learning rate, for vectors that come from another table
 NUMBER_SCALE = 0.3  # of their spread, for scaled numbers beside vectors
@@ -66,6 +67,7 @@ def main():
         return prediction.predict_rows(options)
     sets = reuse.load_sets(options)
     name, output, settings, recorded = reuse.resolve_run(options, sets)
+    check_same_table(output, settings, options.replace)
     started = time.monotonic()
     with joined_workers() as workers, working_folder(output, workers.is_chief) as work:
         if (output / "embeddings.json").exists():
@@ -141,13 +143,12 @@ def main():
                 compared.to_csv(folder / "comparison.csv", index=False)
             seal(folder, manifest)
             seal_whole(staging, manifest)
-            publish(staging, output)
-    print(f"saved in {output}/embed_model")
+            kept = publish(staging, output)
+    show_saved(output / "embed_model", kept)
+    this = command("build_embed_model.py", "--embeddings", output / "embed_model")
+    print(f"to predict new rows: {this} --predict FILE")
     if not options.data:
-        print(
-            "to carry its vectors to another table: python build_embed_model.py --embeddings "
-            f"{shlex.quote(str(output / 'embed_model'))} --data FILE --target COLUMN"
-        )
+        print(f"to carry its vectors to another table: {this} --data FILE --target COLUMN")
 
 
 # The model
@@ -413,7 +414,9 @@ def parse():
         "      --embeddings saved_embeddings/sales/embed_model",
         add_reuse_options,
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    prediction.check_options(parser, options)
+    return options
 
 
 def add_reuse_options(parser):
@@ -447,13 +450,7 @@ def add_reuse_options(parser):
         help="also train other models, without and with the vectors, and our network from "
         "scratch, frozen and fine-tuned, and say what the vectors bought",
     )
-    parser.add_argument(
-        "--predict",
-        nargs="+",
-        metavar="FILE",
-        help="predict new rows with the model saved last, or that of --embeddings, and do nothing "
-        "else; --output names the CSV",
-    )
+    prediction.add_options(parser)
 
 
 if __name__ == "__main__":

@@ -20,17 +20,18 @@ import numpy as np
 import pandas as pd
 
 from data import InputError
-from data.cli import LateImport, output_folder, parser_of_both, run, start_tensorflow
+from data.cli import LateImport, command, output_folder, parser_of_both, run, start_tensorflow
 from data.progress import Progress, show_note
+from data.reports.neighbours import nearest_categories as nearest
 from data.reports.neighbours import neighbour_lines, write_neighbours, write_projector
 from data.reports.pictures import draw_pictures
 from data.reports.report import write_report
 from data.reports.results import seconds, write_results
-from data.reports.screen import show_columns, show_metrics
+from data.reports.screen import show_columns, show_metrics, show_saved
 from data.sets.folds import out_of_fold_vectors, write_folds
 from data.sets.loading import load_embeddings
 from data.sets.manifest import describe
-from data.sets.publishing import publish, working_folder
+from data.sets.publishing import check_same_table, publish, working_folder
 from data.sets.saving import seal, write_vectors
 from data.tables.dataset import read_dataset
 from data.tables.encoding import MISSING, UNSEEN
@@ -48,12 +49,16 @@ results = LateImport("data.training.results")
 RARE = 100  # training rows of a category in the mean of its column: fewer are cross-fitted
 FEWEST = 6  # epochs of cross-fitting; else twice those up to the lowest validation loss
 
-__all__ = ["EmbeddingTransformer", "build_model", "load_embeddings", "out_of_fold_vectors", "train"]  # noqa: F822
+__all__ = [  # noqa: F822
+    "EmbeddingTransformer", "build_model", "load_embeddings", "nearest", "out_of_fold_vectors",
+    "train",
+]  # fmt: skip
 
 
 def main():
     options = parse()
     name, output = output_folder(options)
+    check_same_table(output, settings_of(options), options.replace)
     started = time.monotonic()
     with joined_workers() as workers, working_folder(output, workers.is_chief) as work:
         # Read and encode; everything is fitted on training rows alone.
@@ -98,10 +103,12 @@ def main():
             show_note(draw_pictures(staging, manifest, vectors, history))
             write_report(staging, manifest)
             seal(staging, manifest)
-            publish(staging, output)
+            kept = publish(staging, output)
     for line in neighbour_lines(manifest, vectors):
         print(line)
-    print(f"saved in {output}; next: python build_embed_model.py")
+    show_saved(output, kept)
+    own_folder = ["--embeddings", output] if options.output else []
+    print(f"next: {command('build_embed_model.py', *own_folder)}")
 
 
 # The model

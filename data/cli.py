@@ -3,10 +3,14 @@
 import argparse
 import contextlib
 import ctypes
+import difflib
 import errno
 import faulthandler
 import importlib
 import os
+import re
+import shlex
+import shutil
 import sys
 import tempfile
 import warnings
@@ -36,7 +40,17 @@ class Parser(argparse.ArgumentParser):
     """One whose messages hold no password, wherever the address of a database stands."""
 
     def error(self, message):
-        super().error(without_passwords(message))
+        super().error(without_passwords(message) + self._nearest(message))
+
+    def _nearest(self, message):
+        """What may have been meant by an option that is unknown."""
+        _, unknown, rest = message.partition("unrecognized arguments: ")
+        wrong = rest.split(" ")[0].partition("=")[0]
+        if not unknown or not wrong.startswith("-"):
+            return ""
+        known = re.findall(r"--[a-z-]+", self.format_usage())
+        near = difflib.get_close_matches("--" + wrong.lstrip("-").replace("_", "-"), known, 1, 0.5)
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 def parser_of_both(description, example, add_own=None):
@@ -104,6 +118,33 @@ def add_options(parser):
         metavar="FOLDER",
         help="where to save (default: saved_embeddings/<table name>)",
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="replace a set of another table, or a file that holds no predictions, at --output",
+    )
+
+
+def command(script, *arguments):
+    """A command line that runs a script of this folder from the current one."""
+    here = Path.cwd()
+    path = Path(script) if here == HERE else HERE / script
+    if path.is_relative_to(here):
+        path = path.relative_to(here)
+    python = "python" if shutil.which("python") else sys.executable
+    return shlex.join([python, str(path), *map(str, arguments)])
+
+
+def refuse_ignored(parser, options, used, why):
+    """Raise InputError about the first option that was given and would do nothing.
+
+    Args:
+        options: of `parser`; used: names of options that do something; why: the others do not.
+    """
+    for name, value in vars(options).items():
+        if name not in used and value != parser.get_default(name):
+            spelling = "--frozen or --fine-tune" if name == "vectors" else option(name)
+            raise InputError(f"{spelling}: {why}; leave it out.")
 
 
 def positive(kind):

@@ -1,5 +1,6 @@
 """Files on the disk itself: written through, and arrays read back without trusting them."""
 
+import contextlib
 import csv
 import hashlib
 import math
@@ -43,9 +44,50 @@ def csv_writer(file, categories):
     Before Python 3.13 the module leaves a lone carriage return unquoted, and readers take it for
     the end of a line: where one is among the categories, every field is quoted.
     """
-    returns = any("\r" in text for text in categories if isinstance(text, str))
-    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-    return csv.writer(file, quoting=quoting, lineterminator="\n")
+    return csv.writer(file, quoting=csv_quoting(categories), lineterminator="\n")
+
+
+def csv_quoting(texts):
+    """The `quoting` of `csv_writer`."""
+    returns = any("\r" in text for text in texts if isinstance(text, str))
+    return csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """Yield a text file that takes the place of `path` once the block has ended well.
+
+    Until then it has no name where the system knows files without one (Linux), so that nothing
+    stays behind whenever the process is killed; elsewhere it is `.<name>.part`.
+    """
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        number = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+        is_nameless = True
+    except (AttributeError, OSError):  # not Linux, or a disk that does not know them
+        number = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o666)
+        is_nameless = False
+    try:
+        with open(number, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(number)
+            if is_nameless:
+                unfinished.unlink(missing_ok=True)
+                _give_name(number, unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _give_name(number, path):
+    """Let an open file without a name be found at `path`; see open(2), O_TMPFILE."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:  # with a folder given, Python asks the system to follow the link
+        os.link(f"/proc/self/fd/{number}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
 
 
 def read_array(archive, name, shape, dtype):

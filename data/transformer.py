@@ -1,5 +1,7 @@
 """Saved vectors in scikit-learn: the same embeddings in any other model, without TensorFlow."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -9,27 +11,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from data import InputError
 from data.reports import neighbours
 from data.sets.loading import read_set
-from data.sets.manifest import saved_vocabulary
-from data.tables.encoding import MISSING, RESERVED
-from data.tables.values import to_categories
+from data.sets.manifest import saved_settings, saved_vocabulary
+from data.tables.dates import calendar_columns, date_columns, elapsed_column
+from data.tables.dialect import dialect_of
+from data.tables.encoding import MISSING, RESERVED, UNSEEN
+from data.tables.values import to_categories, to_dates
 
 
 class EmbeddingTransformer(TransformerMixin, BaseEstimator):
     """Replace categorical columns by their saved vectors; other columns stay as they are.
 
     A column becomes <column>_dim_0, <column>_dim_1, ... in its place. A missing value becomes
-    row 0 of the embedding and a category that the set does not know row 1. Values match by what
-    they are: where the set holds numbers 1, 1.0 and "1" are one category, where it holds text
-    "1" and "01" are two.
+    row 0 of the embedding and a category that the set does not know row 1, with a warning that
+    tells in how many rows. Values match by what they are: where the set holds numbers 1, 1.0 and
+    "1" are one category, where it holds text "1" and "01" are two. A date column that the set has
+    taken apart is taken apart here too: the vectors of its month, weekday, ..., and the days
+    since 1970.
 
     Nothing is learned from the rows; `fit` reads and checks the files, and from then on the
     transformer (pickled, too) needs them no more. It works alone in a Pipeline, and within a
     ColumnTransformer that hands it its columns.
-
-        model = make_pipeline(
-            EmbeddingTransformer("saved_embeddings/campaigns"),
-            HistGradientBoostingRegressor(),
-        )
 
     Args:
         folder: a saved set, `saved_embeddings/<table>` or its `embed_model`.
@@ -41,9 +42,22 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
     Attributes:
         vocabularies_: {column of X: data.tables.encoding.Vocabulary}
         vectors_: {column of X: float32 [cardinality, size]}
+        dates_: {column of X: DateParts}, those that are taken apart
 
     Raises:
         InputError (a ValueError): the folder holds no usable set, or a column is not in it or X.
+
+    See Also:
+        build_embeddings.load_embeddings: the vectors as DataFrames.
+        build_embed_model.load_model: the final model of a set, to predict rows.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from build_embeddings import EmbeddingTransformer
+        >>> X = pd.DataFrame({"country": ["Spain", "Italy"], "bid": [0.3, 0.5]})
+        >>> transformer = EmbeddingTransformer("saved_embeddings/campaigns")
+        >>> transformer.fit_transform(X).columns[-2:].tolist()
+        ['country_dim_24', 'bid']
     """
 
     def __init__(self, folder, columns=None):
@@ -54,35 +68,61 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
         """Read the set and find its columns in X, a DataFrame or array [rows, columns]."""
         names = list(self._frame(X, reset=True).columns)
         manifest, arrays = read_set(self.folder)
-        self.vocabularies_, self.vectors_ = {}, {}
-        for name, source in self._wanted(names, manifest["columns"]).items():
-            self.vocabularies_[name] = saved_vocabulary(manifest, source)
-            self.vectors_[name] = arrays[source]
+        dates = (manifest.get("options") or {}).get("dates") or []
+        self.vocabularies_, self.vectors_, self.dates_ = {}, {}, {}
+        for name, source in self._wanted(names, [*manifest["columns"], *dates]).items():
+            if source in manifest["columns"]:
+                self.vocabularies_[name] = saved_vocabulary(manifest, source)
+                self.vectors_[name] = arrays[source]
+            else:
+                self.dates_[name] = DateParts(manifest, arrays, source, self.folder)
         self.n_features_out_ = len(self.get_feature_names_out())
         return self
 
     def transform(self, X):
-        """Return X with vectors in place of categories, [rows, n_features_out_].
+        """X with vectors in place of categories, [rows, n_features_out_].
 
-        float32 where all columns are replaced; otherwise the dtype that holds the others, too.
+        A DataFrame for a DataFrame, unless `set_output` says otherwise, else an array: float32
+        where all columns are replaced, otherwise the dtype that holds the others, too.
         """
         check_is_fitted(self)
         frame = self._frame(X, reset=False)
-        parts = [
-            self._look_up(name, frame.iloc[:, i])
-            if name in self.vectors_
-            else _as_array(frame.iloc[:, [i]])
-            for i, name in enumerate(frame.columns)
-        ]
+        parts, unknown = [], {}
+        for i, name in enumerate(frame.columns):
+            if name in self.vectors_:
+                categories = to_categories(frame.iloc[:, i], "X", name)
+                part, share = look_up(self.vocabularies_[name], self.vectors_[name], categories)
+                unknown[name] = share
+            elif name in self.dates_:
+                part, shares = self.dates_[name].look_up(frame.iloc[:, i], name)
+                unknown |= shares
+            else:
+                part = frame.iloc[:, [i]]
+            parts.append(part)
+        self._warn_of(unknown)
+        if isinstance(X, pd.DataFrame) and getattr(self, "_output", None) in (None, "pandas"):
+            parts = [part if isinstance(part, pd.DataFrame) else pd.DataFrame(part, frame.index)
+                     for part in parts]  # fmt: skip
+            return pd.concat(parts, axis=1).set_axis(self.get_feature_names_out(), axis=1)
+        parts = [_as_array(part) if isinstance(part, pd.DataFrame) else part for part in parts]
         if len({part.dtype.kind in "biuf" for part in parts}) > 1:
             parts = [part.astype(object) for part in parts]  # numbers must not become text
         return np.hstack(parts)
+
+    def set_output(self, *, transform=None):
+        """Choose what `transform` returns: see scikit-learn's `set_output`.
+
+        "default" gives arrays; without a choice a DataFrame gives a DataFrame.
+        """
+        if transform is not None:
+            self._output = transform
+        return super().set_output(transform=transform)
 
     def inverse_transform(self, X):
         """Return categories in place of vectors: a DataFrame with the columns of the fitted X.
 
         Each vector becomes the category whose vector lies nearest; it is missing where that is
-        the vector of a missing value or of an unseen category.
+        the vector of a missing value or of an unseen category. Dates come from the days since 1970.
         """
         check_is_fitted(self)
         X = np.asarray(X)
@@ -90,6 +130,10 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(f"X has shape {X.shape}, not (rows, {self.n_features_out_})")
         columns, start = [], 0
         for name in self._names():
+            if name in self.dates_:
+                columns.append(self.dates_[name].dates(X[:, start : start + self._width(name)]))
+                start += self._width(name)
+                continue
             if name not in self.vectors_:
                 columns.append(X[:, start])
                 start += 1
@@ -135,7 +179,9 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
         shown_names = known if known is not None else input_features
         for name, shown in zip(self._names(), shown_names, strict=True):
             if name in self.vectors_:
-                names += [f"{shown}_dim_{i}" for i in range(self.vectors_[name].shape[1])]
+                names += [f"{shown}_dim_{i}" for i in range(self._width(name))]
+            elif name in self.dates_:
+                names += self.dates_[name].feature_names(shown)
             else:
                 names.append(shown)
         if len(set(names)) < len(names):
@@ -183,15 +229,81 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
                 raise InputError(f"{self.folder} has no column {source!r}: {_listed(known)}")
         return wanted
 
-    def _look_up(self, name, values):
-        """Vectors of one column of X, float32 [rows, size]."""
-        categories = to_categories(values, "X", name)
-        rows = np.append(self.vocabularies_[name].find(list(categories.categories)), MISSING)
-        return self.vectors_[name][rows[categories.codes]]
+    def _width(self, name):
+        """Columns of the output that a replaced column becomes."""
+        if name in self.dates_:
+            return len(self.dates_[name].feature_names(name))
+        return self.vectors_[name].shape[1]
+
+    def _warn_of(self, unknown):
+        """Warn of columns with categories that the set does not know: {column: share of rows}."""
+        told = [f"{share:.1%} of the rows of {name!r}" for name, share in unknown.items() if share]
+        if told:
+            warnings.warn(
+                f"{self.folder} does not know the category of {', '.join(told)}: there stands the "
+                "vector of an unseen category",
+                stacklevel=4,
+            )
 
     def _categories(self, name, reserved):
         values = [*reserved, *self.vocabularies_[name].values]
         return np.array([*values, ()], dtype=object)[:-1]  # () keeps NumPy from making numbers
+
+
+class DateParts:
+    """A date column as a set has taken it apart.
+
+    Args:
+        manifest, arrays: of the set; column: its date column; folder: of the set, for messages.
+    """
+
+    def __init__(self, manifest, arrays, column, folder):
+        settings, _ = saved_settings(manifest, folder)
+        self.column = column
+        self.notation = dialect_of(settings).notation(column)
+        self.parts = {
+            part: (saved_vocabulary(manifest, part), arrays[part])
+            for part in calendar_columns(column)
+            if part in manifest["columns"]
+        }
+        self.has_days = elapsed_column(column) in manifest.get("numeric", {})
+
+    def look_up(self, values, name):
+        """(float64 [rows, width], {part: share of rows whose category is unknown})"""
+        dates = to_dates(values, f"X: the date column {name!r}", notation=self.notation)
+        columns, found, unknown = date_columns(self.column, dates), [], {}
+        for part, (vocabulary, vectors) in self.parts.items():
+            vector, unknown[part] = look_up(vocabulary, vectors, columns[part])
+            found.append(vector)
+        if self.has_days:
+            found.append(columns[elapsed_column(self.column)][:, None])
+        return np.hstack([np.empty((len(values), 0)), *found]), unknown
+
+    def feature_names(self, shown):
+        """The names of its columns in the output, for a column that is called `shown` there."""
+        names = [
+            f"{shown}{part.removeprefix(self.column)}_dim_{i}"
+            for part, (_, vectors) in self.parts.items()
+            for i in range(vectors.shape[1])
+        ]
+        return names + [elapsed_column(shown)] * self.has_days
+
+    def dates(self, columns):
+        """The dates again, datetime64[s], from their columns in the output."""
+        if not self.has_days:
+            raise InputError(f"'{self.column}' cannot be turned back: the set has no days of it")
+        seconds = pd.Series(columns[:, -1].astype("float64") * 86400).round()
+        return pd.to_datetime(seconds, unit="s").to_numpy("datetime64[s]")
+
+
+def look_up(vocabulary, vectors, categories):
+    """Vectors of one column, float32 [rows, size], and the share of rows that are unknown.
+
+    Args:
+        categories: pandas.Categorical with text categories.
+    """
+    rows = np.append(vocabulary.find(list(categories.categories)), MISSING)[categories.codes]
+    return vectors[rows], float(np.mean(rows == UNSEEN)) if len(rows) else 0.0
 
 
 def _as_array(frame):

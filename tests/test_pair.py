@@ -491,11 +491,10 @@ def test_predictions_beside_the_model_are_in_nobodys_way(binary, tmp_path):
     rows = read_text(binary.table).head(30).drop(columns="bought")
     write(rows, tmp_path / "new.csv")
     done = succeeded(run(SECOND, "--predict", tmp_path / "new.csv", root=binary.root))
-    (path,) = binary.model.rglob("new*.csv")
+    path = binary.output.with_name("visits-predictions") / "new.csv"
     assert str(path) in done.stdout
     assert len(pd.read_csv(path)) == 30
     check_output(binary.output)
-    path.unlink()
 
 
 # ---------------------------------------------------------- what test rows must not influence

@@ -1,9 +1,27 @@
 """New rows: predictions in input order, whatever else their table does."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import call, manifest, predictions, read_json, refused, succeeded, tree, write
+from conftest import (
+    ROOT,
+    call,
+    manifest,
+    predictions,
+    read_json,
+    refused,
+    sha256,
+    succeeded,
+    tree,
+    write,
+)
+
+from build_embed_model import load_model
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 LONG = "long name " * 30
@@ -170,15 +188,122 @@ def test_a_set_without_a_model_says_what_to_run(model, tmp_path):
     assert "build_embed_model.py first" in message
 
 
-def test_predictions_beside_the_model_do_not_block_the_next_run(model):
+def test_predictions_lie_beside_the_set_and_outlive_the_next_run(model):
     output, folder = model
     write(new_table(20, 4), folder / "later.csv")
     shown = succeeded(call(SECOND, "--predict", folder / "later.csv", "--embeddings", output))
-    (written,) = (output / "embed_model").rglob("later.csv")
-    assert str(written) in shown.stdout
+    written = folder / "sets" / "train-predictions" / "later.csv"
+    assert str(written) in shown.stdout and not (output / "embed_model" / "predictions").exists()
     assert len(pd.read_csv(written)) == 20
+    before = sha256(written)
     succeeded(call(SECOND, "--embeddings", output, "--epochs", 1, cwd=folder))
-    assert read_json(output / "embed_model" / "metrics.json")["task"] == "multiclass"
+    assert sha256(written) == before
+    # A second prediction replaces the first; another file stays.
+    succeeded(call(SECOND, "--predict", folder / "later.csv", "--embeddings", output))
+    written.write_text("my notes\n")
+    options = ["--predict", folder / "later.csv", "--embeddings", output]
+    assert "give --replace" in refused(call(SECOND, *options))
+    assert written.read_text() == "my notes\n"
+    succeeded(call(SECOND, *options, "--replace"))
+    assert len(pd.read_csv(written)) == 20
+
+
+def test_from_python_a_data_frame_gets_the_same_predictions(model):
+    """As pandas reads it, with its index, from any folder."""
+    output, folder = model
+    table = new_table(60, 5).drop(columns="level")
+    expected, shown = predict(model, table)
+    frame = pd.read_csv(folder / "new.csv", keep_default_na=False, na_values={"numbers": [""]})
+    frame = frame.set_index(frame.index + 1000)
+    frame["rows"] = pd.to_datetime(frame["rows"])
+    loaded = load_model(output)
+    found = loaded.predict(frame.assign(extra=1))
+    assert list(found.columns) == list(expected.columns[1:])
+    assert found.index.equals(frame.index)
+    assert found["predicted"].tolist() == expected["predicted"].tolist()
+    numbers = expected.iloc[:, 2:].astype("float64")
+    np.testing.assert_allclose(found.iloc[:, 1:], numbers, rtol=1e-5, atol=1e-7)
+    assert len(loaded.predict(frame[:0])) == 0
+    with pytest.raises(ValueError, match="'codes' is missing; did you mean 'Codes'"):
+        loaded.predict(frame.rename(columns={"codes": "Codes"}))
+    with pytest.raises(ValueError, match="'numbers' holds 'soon'"):
+        loaded.predict(frame.assign(numbers="soon"))
+    # How much of it is known, missing values aside.
+    half = frame.copy()
+    half["codes"] = ["Atlantis", "DE", "", "NA"] * 15
+    assert loaded.known(half)["codes"] == pytest.approx(2 / 3)
+    assert loaded.known(half)[LONG] == 1 and "rows_weekday" in loaded.known(half)
+    (line,) = [line for line in shown.splitlines() if line.strip().startswith("codes")]
+    assert line.split() == ["codes", "100%"] and "note: 'codes'" not in shown
+
+
+def test_new_rows_that_the_model_hardly_knows_are_warned_of(model):
+    table = new_table(40, 6).assign(codes=["Atlantis", "Ys", "DE", None] * 10)
+    _, shown = predict(model, table)
+    assert "note: 'codes': the model knows the category of 33% of the rows only" in shown
+
+
+def test_the_columns_of_the_new_rows_may_stand_before_the_predictions(model):
+    _, folder = model
+    table = new_table(30, 7).drop(columns="level")
+    table["note"] = ["NA", "007", 'a "b", c', None, "two\nlines", "x\ry"] * 5
+    plain, _ = predict(model, table)
+    found, _ = predict(model, table, "new.csv", "--with-input")
+    as_written = pd.read_csv(folder / "new.csv", dtype=str, keep_default_na=False)
+    assert list(found.columns) == [*as_written.columns, *plain.columns[1:]]
+    found = pd.read_csv(folder / "predicted.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(found[as_written.columns], as_written)
+    assert found["predicted"].tolist() == plain["predicted"].astype(str).tolist()
+    keys, _ = predict(model, table, "new.csv", "--key", "note", "a/b: \n")
+    assert list(keys.columns) == ["note", "a/b: \n", *plain.columns[1:]]
+    assert keys["note"].tolist() == as_written["note"].tolist()
+
+
+def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refused(model, tmp_path):
+    output, _ = model
+    new = write(new_table(20, 8), tmp_path / "new.csv")
+    options = ["--predict", new, "--embeddings", output]
+    before = tree(output) | tree(tmp_path)
+    for more, word in {
+        ("--data", new): "--data: --predict does nothing with it",
+        ("--epochs", "3"): "--epochs",
+        ("--frozen",): "--frozen",
+        ("--compare",): "--compare",
+        ("--output", new): "this file holds the new rows",
+        ("--output", output / "mine.csv"): "in a saved set",
+        ("--output", output / "embed_model" / "model.keras"): "in a saved set",
+        ("--key", "Note"): "'Note' is missing",
+    }.items():
+        assert word in refused(call(SECOND, *options, *more)), more
+    link = tmp_path / "link.csv"
+    link.symlink_to(new)
+    assert "holds the new rows" in refused(call(SECOND, *options, "--output", link))
+    link.unlink()
+    taken = write(new_table(20, 8).assign(predicted=1), tmp_path / "taken.csv")
+    out = tmp_path / "out.csv"
+    more = ["--predict", taken, "--embeddings", output, "--with-input", "--output", out]
+    assert "'predicted' already" in refused(call(SECOND, *more))
+    taken.unlink()
+    assert "--key: it goes with --predict" in refused(call(SECOND, "--key", "x"))
+    assert tree(output) | tree(tmp_path) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without a name")
+def test_a_prediction_that_is_killed_leaves_nothing_behind(model, tmp_path):
+    output, _ = model
+    new = write(new_table(20, 9), tmp_path / "new.csv")
+    killer = (
+        "import os, signal, runpy, sys; from data.sets.final_model import Known;"
+        "Known.add = lambda *rows: os.kill(os.getpid(), signal.SIGKILL);"
+        f"sys.argv = sys.argv[1:]; runpy.run_path({str(ROOT / SECOND)!r}, run_name='__main__')"
+    )
+    options = ["--predict", new, "--embeddings", output, "--output", tmp_path / "out" / "p.csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", killer, SECOND, *map(str, options)],
+        check=False, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert os.listdir(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("task", ["regression", "imbalance"])

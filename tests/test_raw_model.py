@@ -21,7 +21,8 @@ from data.training.scoring import to_predictions
 # Names of layers, of Keras's own operations, of inputs inside; alike once made plain; none at all.
 NAMES = [
     "network", "mean", "m/f", "km/h", "a b", "a_b", "embedding_0", "lookup_0", "concatenate",
-    "text_0", "number_0", "raw_rows", "softmax", "cast", "", "self", "é\n$", "1st", "A B", "codes",
+    "text_0", "number_0", "raw_rows", "softmax", "cast", "", "self", "é\n$:", "Unnamed: 0", "A B",
+    "codes",
 ]  # fmt: skip
 TEXTS = ["NA", "[UNK]", "[UNK]_", "b", "B", "None", "102", "1.5", " x", "ß"]
 DIALECT = Dialect(keep_na=("mean",), na_values=("?", "-999"))
@@ -149,7 +150,7 @@ def test_names_that_are_alike_get_inputs_of_their_own():
     names = input_names(["a b", "a_b", "m/f", "m_f", "m/f_2", "", "self"])
     assert len(set(names)) == 7
     assert not any("/" in name or name in ("", "self") for name in names)
-    assert input_names(["country", "Ad Group"]) == ["country", "Ad Group"]
+    assert input_names(["country", "Ad Group", "day.of"]) == ["country", "Ad_Group", "day.of"]
 
 
 def test_pandas_numbers_become_the_same_numbers_everywhere():

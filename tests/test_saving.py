@@ -25,11 +25,20 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from conftest import sha256, tree  # noqa: E402
+
 from data import InputError  # noqa: E402
+from data.reports.neighbours import nearest_categories  # noqa: E402
 from data.sets import publishing  # noqa: E402
 from data.sets.loading import _read_manifest, check_file, load_embeddings, read_set  # noqa: E402
 from data.sets.names import file_names  # noqa: E402
-from data.sets.publishing import check_output, publish, stage_copy, working_folder  # noqa: E402
+from data.sets.publishing import (  # noqa: E402
+    check_output,
+    check_same_table,
+    publish,
+    stage_copy,
+    working_folder,
+)
 from data.sets.saving import seal, versions, write_vectors  # noqa: E402
 from data.transformer import EmbeddingTransformer  # noqa: E402
 
@@ -183,7 +192,8 @@ def test_any_set_is_read_as_it_was_written(columns):
     with tempfile.TemporaryDirectory() as folder:
         manifest, arrays = save(Path(folder) / "s")
         manifest, arrays = save(Path(folder) / "s", columns, seed=1)
-        assert os.listdir(folder) == ["s"]
+        assert sorted(os.listdir(folder)) == [".s", "s"]
+        assert sorted(os.listdir(Path(folder) / ".s")) == ["lock", "replaced"]
         found, vectors = read_set(Path(folder) / "s")
         frames = load_embeddings(Path(folder) / "s")
     assert found == manifest and list(vectors) == list(frames) == list(columns)
@@ -225,12 +235,40 @@ def test_the_csv_holds_categories_and_floats_exactly(words, seed):
     assert (frame.to_numpy().astype("float32") == arrays["c"][2:]).all()
 
 
-def test_the_csv_opens_with_plain_pandas(tmp_path):
-    words = ["Rome", "a,b", '"', "\r", "\n", " x "]
-    _, arrays = save(tmp_path / "s", {"city": ("str", words, 2)})
-    frame = pd.read_csv(tmp_path / "s" / "vectors" / "city.csv", index_col=0)
-    assert frame.index.tolist() == words
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("str", ["Rome", "a,b", '"', "\r", "\n", " x ", "NA", "None", "", "01234", "1234", "1.0"]),
+        ("int", [102, -5, 10**17]),
+        ("float", [0.1, 2.0]),
+        ("bool", [True, False]),
+    ],
+)
+def test_the_csv_is_read_back_as_it_is_documented(tmp_path, kind, words):
+    """By README.md of saved_embeddings/: categories as text, each with its own vector."""
+    _, arrays = save(tmp_path / "s", {"city": (kind, words, 2)})
+    recipe = 'index_col="category", dtype={"category": str}, keep_default_na=False'
+    assert recipe in (ROOT / "saved_embeddings" / "README.md").read_text()
+    frame = pd.read_csv(
+        tmp_path / "s" / "vectors" / "city.csv",
+        index_col="category", dtype={"category": str}, keep_default_na=False,
+    )  # fmt: skip
+    assert frame.index.tolist() == [str(word) for word in words]
     assert (frame[["dim_0", "dim_1"]].to_numpy("float32") == arrays["city"][2:]).all()
+
+
+def test_all_vectors_are_in_one_parquet_file(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr("data.sets.saving.CSV_LIMIT", 4)  # which is also how many at a time
+    manifest, arrays = save(tmp_path / "s", SMALL | {"empty": ("str", [], 2)})
+    assert "vectors.parquet" in manifest["files"]
+    frame = pd.read_parquet(tmp_path / "s" / "vectors.parquet")
+    for name, (_, words, _) in SMALL.items():
+        part = frame[frame["column"] == name]
+        assert part["category"].tolist() == [str(word) for word in words]
+        assert part["rows"].tolist() == manifest["columns"][name]["rows"][2:]
+        np.testing.assert_array_equal(np.stack(part["vector"]), arrays[name][2:])
+    assert len(frame) == sum(len(words) for _, words, _ in SMALL.values())
 
 
 def test_very_many_categories_get_a_csv_only_when_asked_for(tmp_path, monkeypatch):
@@ -532,7 +570,8 @@ def test_killed_at_any_step_the_output_is_the_previous_set_or_the_new_one(
             with working_folder(output):
                 seen.add((previous, state()))  # what was between two renames is back
                 assert state() in (previous, first)
-            assert ".trips" not in os.listdir(tmp_path)
+            left = tmp_path / ".trips"
+            assert not left.exists() or sorted(os.listdir(left)) == ["lock", "replaced"]
             if previous is None:
                 shutil.rmtree(output, ignore_errors=True)
             elif state() != previous:
@@ -613,6 +652,51 @@ def test_an_empty_folder_and_a_carried_over_set_may_be_replaced(tmp_path):
 
 
 @posix
+def test_what_a_run_replaces_is_kept_until_something_is_replaced_again(tmp_path):
+    output, kept = tmp_path / "trips", tmp_path / ".trips" / "replaced"
+    save(output)
+    assert not kept.exists()
+    before = tree(output)
+    save(output, seed=1)
+    assert tree(kept) == before
+    # A set that is completed by another script loses nothing: what was kept stays.
+    between = tree(output)
+    with working_folder(output) as working:
+        stage_copy(output, working / "staging")
+        (working / "staging" / "embed_model").mkdir()
+        (working / "staging" / "embed_model" / "model.keras").write_bytes(b"model")
+        manifest, _ = make_set(SMALL)
+        seal(working / "staging" / "embed_model", manifest)
+        assert publish(working / "staging", output) is None
+    assert tree(kept) == before
+    assert between.items() <= tree(output).items()
+    save(output, seed=2)
+    assert "embed_model/model.keras" in tree(kept)
+    assert sorted(os.listdir(tmp_path)) == [".trips", "trips"]
+
+
+def test_a_set_of_another_table_is_replaced_only_when_told_so(tmp_path):
+    tables = [tmp_path / name / "train.csv" for name in ("one", "two", "moved")]
+    for i, path in enumerate(tables):
+        path.parent.mkdir()
+        path.write_text(f"a,b\n{i % 2},2\n")
+    output = tmp_path / "train"
+    manifest, arrays = make_set(SMALL)
+    manifest["options"]["data"] = [str(tables[0])]
+    manifest["split"]["sources"] = {"data": [{"path": str(tables[0]), "sha256": sha256(tables[0])}]}
+    for folder in (output, output / "embed_model"):  # also where a table only reuses vectors
+        write_vectors(folder, manifest, arrays)
+        seal(folder, manifest)
+        for same in (tables[0], tables[2]):
+            check_same_table(output, {"data": [str(same)]})
+        for other in (tables[1], tmp_path / "absent.csv"):
+            sentence = refusal(check_same_table, output, {"data": [str(other)]})
+            assert str(tables[0]) in sentence and "--replace" in sentence
+        check_same_table(output, {"data": [str(tables[1])]}, replace=True)
+        (folder / "embeddings.json").unlink()
+    check_same_table(output, {"data": [str(tables[1])]})  # no set is there
+
+
 def test_through_a_symbolic_link_the_folder_behind_it_is_replaced(tmp_path):
     (tmp_path / "disk").mkdir()
     save(tmp_path / "disk" / "trips", seed=1)
@@ -622,7 +706,7 @@ def test_through_a_symbolic_link_the_folder_behind_it_is_replaced(tmp_path):
     found = read_set(tmp_path / "disk" / "trips")[1]
     assert (found["shop"] == arrays["shop"]).all()
     assert sorted(os.listdir(tmp_path)) == ["disk", "link"]
-    assert os.listdir(tmp_path / "disk") == ["trips"]
+    assert sorted(os.listdir(tmp_path / "disk")) == [".trips", "trips"]
 
 
 def test_a_staged_copy_shares_files_but_writing_to_it_leaves_the_set_as_it_was(folder):
@@ -703,3 +787,61 @@ def test_no_tensorflow_is_needed():
         "data.reports.neighbours, data.transformer; sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(ROOT)]).returncode == 0
+
+
+# ------------------------------------------------------------------- from Python, from any folder
+
+
+def python(code, cwd, **environment):
+    """What a fresh process prints, which is in another folder and runs the code."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        check=False, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment},
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_the_nearest_categories_from_another_folder_without_tensorflow(tmp_path):
+    words = ["Spain", "Italy", "France", "Peru", "NA"]
+    manifest, arrays = make_set({"country": ("str", words, 2), "shop": ("int", [1, 2, 30], 2)})
+    angles = np.radians([0, 0, 0, 10, 90, 200, 5])  # of the reserved rows too
+    arrays["country"] = np.column_stack([np.cos(angles), np.sin(angles)]).astype("float32")
+    manifest["columns"]["country"]["rows"] = [0, 0, 100, 50, 40, 30, 60]
+    write_vectors(tmp_path / "s", manifest, arrays)
+    seal(tmp_path / "s", manifest)
+    (tmp_path / "elsewhere").mkdir()
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from build_embeddings import nearest\n"
+        "print(nearest('../s', 'country', 'Spain', n=3).to_csv(index=False))\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    lines = python(code, tmp_path / "elsewhere").splitlines()
+    assert lines[0] == "category,similarity,rows,sure"
+    assert [line.split(",")[0] for line in lines[1:4]] == ["NA", "Italy", "France"]
+    similarities = [float(line.split(",")[1]) for line in lines[1:4]]
+    np.testing.assert_allclose(similarities, np.cos(angles[[6, 3, 4]]), atol=1e-6)
+    assert [line.split(",")[2] for line in lines[1:4]] == ["60", "50", "40"]
+    found = nearest_categories(tmp_path / "s", "shop", 30.0, n=9)  # as pandas may hold 30
+    assert set(found["category"]) <= {1, 2} and found["sure"].between(0, 1).all()
+    for wrong, hint in {("country", "Spian"): "did you mean 'Spain'", ("contry", "Spain"):
+                        "did you mean 'country'"}.items():  # fmt: skip
+        assert hint in refusal(nearest_categories, tmp_path / "s", *wrong)
+
+
+def test_beside_a_package_of_the_users_that_is_called_data(tmp_path):
+    """The folder at the front of sys.path wins; where theirs came first, Python says whose it is.
+
+    README.md says so.
+    """
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "__init__.py").write_text("mine = 1\n")
+    first = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    use = "from build_embeddings import load_embeddings; print(load_embeddings.__name__)"
+    assert python(first + use, tmp_path).strip() == "load_embeddings"
+    shown = python("import data\n" + first + use, tmp_path)
+    assert "ImportError" in shown and str(tmp_path / "data" / "__init__.py") in shown
+    # One that is only a folder, without __init__.py, hides nothing.
+    (tmp_path / "data" / "__init__.py").unlink()
+    last = f"import sys; sys.path.append({str(ROOT)!r})\n"
+    assert python(last + use, tmp_path).strip() == "load_embeddings"

@@ -82,12 +82,59 @@ def test_it_keeps_the_contract_of_scikit_learn(folder):
     check_estimator(EmbeddingTransformer(folder, columns={0: "shop"}), on_skip=None)
 
 
+def test_dates_are_taken_apart_as_the_set_did(tmp_path):
+    manifest = {
+        "format": "keras-entity-embeddings", "version": 1, "table": "trips",
+        "target": {"name": "price", "task": "regression"},
+        "numeric": {"day_elapsed": {}}, "split": {"sources": {}},
+        "options": {
+            "data": [], "validation_data": [], "test_data": [], "dates": ["day"], "encoding":
+            "utf-8", "separator": None, "keep_na": [], "seed": 0,
+            "notations": {"day": {"date_order": "dmy"}},
+        },
+        "columns": {
+            name: {
+                "role": "categorical", "type": "int", "vocabulary": words,
+                "cardinality": len(words) + 2, "size": 2, "rows": [0] * (len(words) + 2),
+            }
+            for name, words in {"day_month": [1, 2, 3], "day_weekday": [0, 6]}.items()
+        },
+    }  # fmt: skip
+    arrays = {
+        name: np.arange(2.0 * column["cardinality"], dtype="float32").reshape(-1, 2)
+        for name, column in manifest["columns"].items()
+    }
+    write_vectors(tmp_path, manifest, arrays)
+    seal(tmp_path, manifest)
+    rows = pd.DataFrame({"when": ["01.02.2024", "03.03.2024", None, "05.02.2024"], "n": range(4)})
+    transformer = EmbeddingTransformer(tmp_path, columns={"when": "day"})
+    with pytest.warns(UserWarning, match="25.0% of the rows of 'day_weekday'"):
+        found = transformer.fit_transform(rows)
+    assert list(found.columns) == [
+        "when_month_dim_0", "when_month_dim_1", "when_weekday_dim_0", "when_weekday_dim_1",
+        "when_elapsed", "n",
+    ]  # fmt: skip
+    months, weekdays = arrays["day_month"], arrays["day_weekday"]
+    np.testing.assert_array_equal(found.iloc[:, :2], months[[3, 4, 0, 3]])
+    np.testing.assert_array_equal(found.iloc[:, 2:4], weekdays[[1, 3, 0, 2]])
+    assert found["when_elapsed"].iloc[0] == 19754 and np.isnan(found["when_elapsed"].iloc[2])
+    # Dates as pandas holds them are the same, and come back.
+    whole = rows.assign(when=pd.to_datetime(rows["when"], format="%d.%m.%Y"))
+    pd.testing.assert_frame_equal(transformer.transform(whole), found)
+    back = transformer.inverse_transform(found)
+    assert pd.to_datetime(back["when"]).equals(whole["when"].astype("datetime64[s]"))
+
+
 def test_known_columns_become_vectors_and_others_stay(folder, arrays, table):
     transformer = EmbeddingTransformer(folder).fit(table)
     assert transformer.get_feature_names_out().tolist() == [
         "km", "country_dim_0", "country_dim_1", "shop_dim_0", "shop_dim_1",
     ]  # fmt: skip
-    found = transformer.transform(table)
+    with pytest.warns(UserWarning, match=r"25.0% of the rows of 'country', 25.0% .* 'shop'"):
+        frame = transformer.transform(table)
+    assert frame.columns.tolist() == transformer.get_feature_names_out().tolist()
+    assert frame.index.equals(table.index) and frame["km"].dtype == np.float64
+    found = frame.to_numpy()
     np.testing.assert_array_equal(found[:, 0], table["km"])
     np.testing.assert_array_equal(found[:, 1:3], arrays["country"][[4, 2, 0, 1]])
     np.testing.assert_array_equal(found[:, 3:], arrays["shop"][[3, 4, 2, 1]])
@@ -98,6 +145,9 @@ def test_known_columns_become_vectors_and_others_stay(folder, arrays, table):
     named = transformer.set_output(transform="pandas").transform(table)
     assert named.columns.tolist() == transformer.get_feature_names_out().tolist()
     assert named.index.equals(table.index)
+    array = transformer.set_output(transform="default").transform(table)
+    assert isinstance(array, np.ndarray)
+    np.testing.assert_array_equal(array, named.to_numpy())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +165,7 @@ def test_known_columns_become_vectors_and_others_stay(folder, arrays, table):
 def test_values_match_by_what_they_are(folder, arrays, column, values, rows):
     table = pd.DataFrame({column: pd.Series(values, dtype=getattr(values, "dtype", object))})
     found = EmbeddingTransformer(folder).fit_transform(table)
-    assert found.dtype == np.float32
+    assert (found.dtypes == np.float32).all()
     np.testing.assert_array_equal(found, arrays[column][rows])
 
 
@@ -123,8 +173,12 @@ def test_columns_of_any_type_pass_through(folder, arrays, table):
     table["when"] = pd.to_datetime("2024-02-29")
     table["count"] = pd.array([1, None, 3, 4], dtype="Int64")
     found = EmbeddingTransformer(folder).fit_transform(table)
+    assert found["when"].iloc[0] == pd.Timestamp("2024-02-29") and pd.isna(found["count"].iloc[1])
+    assert found.dtypes[["when", "count", "km"]].equals(table.dtypes[["when", "count", "km"]])
+    arrays_out = EmbeddingTransformer(folder).set_output(transform="default")
+    found = arrays_out.fit_transform(table)
     assert found[0, 5] == pd.Timestamp("2024-02-29") and np.isnan(found[1, 6])
-    numbers = EmbeddingTransformer(folder).fit_transform(table.drop(columns="when"))
+    numbers = arrays_out.fit_transform(table.drop(columns="when"))
     assert numbers.dtype == np.float64 and numbers[2, 5] == 3
 
 
@@ -133,12 +187,12 @@ def test_names_that_differ_are_mapped_and_one_column_may_serve_two(folder, array
     columns = {"from": "country", "to": "country"}
     transformer = EmbeddingTransformer(folder, columns=columns).fit(table)
     found = transformer.transform(table)
-    np.testing.assert_array_equal(found[:, :2], arrays["country"][[4, 3]])
-    np.testing.assert_array_equal(found[:, 2:4], arrays["country"][[3, 1]])
-    np.testing.assert_array_equal(found[:, 4], [1, 2])
+    np.testing.assert_array_equal(found.iloc[:, :2], arrays["country"][[4, 3]])
+    np.testing.assert_array_equal(found.iloc[:, 2:4], arrays["country"][[3, 1]])
+    np.testing.assert_array_equal(found.iloc[:, 4], [1, 2])
     only = EmbeddingTransformer(folder, columns=["country"]).fit(table)
     assert only.get_feature_names_out().tolist() == ["from", "to", "country_dim_0", "country_dim_1"]
-    assert only.transform(table)[0].tolist() == ["Spain", "Italy", 3.0 + 2, 6.0]
+    assert only.transform(table).iloc[0].tolist() == ["Spain", "Italy", 3.0 + 2, 6.0]
     array = EmbeddingTransformer(folder, columns={1: "country"}).fit_transform(table.to_numpy())
     assert array[0].tolist() == ["Spain", 7.0, 8.0, 1]
 

@@ -5,17 +5,23 @@ embeddings (Mikolov et al. 2013, "Efficient Estimation of Word Representations i
 section 4).
 """
 
+import difflib
 import math
 import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from data import InputError
 from data.files import csv_writer
 from data.progress import Progress
-from data.reports.categories import known_well
+from data.reports.categories import known_well, sureness
+from data.sets.loading import read_set
+from data.sets.manifest import saved_vocabulary
 from data.sets.names import file_names
 from data.tables.encoding import RESERVED
+from data.tables.values import as_text
 
 # Time grows with the square of the categories: 20,000 of size 50 take seconds and 200 MB. A column
 # with more shows its most frequent ones, whose vectors have had rows enough to learn from.
@@ -96,6 +102,52 @@ def nearest_known(column, vectors, chosen, k):
     itself[~itself.any(axis=1), -1] = True  # one that is not known well: the furthest goes
     kept = (len(chosen), k)
     return indices[~itself].reshape(kept), 1 - distances[~itself].reshape(kept) ** 2 / 2
+
+
+def nearest_categories(folder, column, category, n=5):
+    """The categories of a saved column that are nearest to one, among those known well enough.
+
+        nearest("saved_embeddings/campaigns", "country", "Spain")
+
+    Args:
+        folder: of a saved set; category: as text, or of the column's own type; n: at most.
+
+    Returns:
+        DataFrame [<= n], nearest first: category, similarity (cosine, -1 to 1), rows (training rows
+        that had it) and sure (how well its vector is known, 0 to 1).
+
+    Raises:
+        InputError (a ValueError): the folder holds no usable set, or there is no such column or
+            category in it.
+    """
+    manifest, arrays = read_set(folder)
+    if column not in manifest["columns"]:
+        raise InputError(f"{folder} has no column {column!r}{_hint(column, manifest['columns'])}")
+    entry, vocabulary = manifest["columns"][column], saved_vocabulary(manifest, column)
+    (row,) = vocabulary.find([as_text(category)])
+    if row < RESERVED:
+        hint = _hint(as_text(category), vocabulary.texts()[:MOST_CATEGORIES])
+        raise InputError(f"{folder}: {column!r} has no category {category!r}{hint}")
+    vectors = arrays[column].astype("float64")
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vectors[row])
+    similarities = vectors @ vectors[row] / np.where(lengths > 0, lengths, 1.0)
+    candidates = np.flatnonzero(known_well(entry))
+    candidates = candidates[(candidates >= RESERVED) & (candidates != row)]
+    chosen = candidates[np.argsort(-similarities[candidates], kind="stable")[:n]]
+    return pd.DataFrame(
+        {
+            "category": [entry["vocabulary"][i - RESERVED] for i in chosen],
+            "similarity": similarities[chosen],
+            "rows": np.asarray(entry["rows"])[chosen],
+            "sure": sureness(entry)[chosen],
+        }
+    )
+
+
+def _hint(wrong, names):
+    """What may have been meant: the end of a sentence."""
+    near = difflib.get_close_matches(str(wrong), list(names), 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def write_neighbours(folder, manifest, arrays, k=5):

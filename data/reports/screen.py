@@ -41,6 +41,17 @@ def show_columns(dataset):
         show_note(note)
 
 
+def show_saved(folder, kept):
+    """Print where the results are, and where what they have replaced.
+
+    Args:
+        kept: what `data.sets.publishing.publish` returns.
+    """
+    print(f"saved in {one_line(str(folder))}")
+    if kept:
+        print(f"what was there before is in {one_line(str(kept))} until the next run replaces it")
+
+
 def show_metrics(scores):
     """Print one small table: a line for each model, a column for each metric."""
     frame = pd.DataFrame(scores).T

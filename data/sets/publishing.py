@@ -4,6 +4,9 @@ A run works in a hidden folder beside its output (`saved_embeddings/.campaigns/`
 `saved_embeddings/campaigns/`), on the same disk, so that the finished folder can be swapped in by
 a single system call. Whenever a run is killed, readers of the output find the previous complete
 set or the new complete set; what the killed run left behind is removed by the next one.
+
+What a run replaces is kept in the working folder, as `replaced/`, until a later run replaces
+something again.
 """
 
 import contextlib
@@ -16,12 +19,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from data import InputError
+from data import InputError, one_line
 from data.files import sync
+from data.tables.sources import find_files, fingerprint
 
 FORMAT = "keras-entity-embeddings"  # the mark in embeddings.json by which a set is known as ours
 PREDICTIONS = "embed_model/predictions/"  # written after the set was sealed; they go with the model
-_OURS = {"staging", "previous", "checkpoint", "cache"}  # in a working folder, beside its lock
+# What is in a working folder, beside its lock.
+_OURS = {"staging", "previous", "replaced", "checkpoint", "cache"}
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave, nobody's work
 
 
@@ -58,6 +63,12 @@ def check_output(output):
         if name.startswith(PREDICTIONS):
             continue
         raise InputError(f"{output} holds {name!r}, which is not part of the set: {way_out}")
+
+
+def is_in_a_set(path):
+    """Whether a file would lie in the folder of a saved set, where the next run replaces all."""
+    folders = Path(path).resolve().parents
+    return any(_listed_files(folder) for folder in folders[:3])
 
 
 def _listed_files(target):
@@ -118,8 +129,11 @@ def publish(staging, output):
 
     One atomic step: a rename where there is no previous output, otherwise an exchange of the two
     (renameat2 on Linux, renamex_np on macOS). Where the system has no exchange, two renames, and
-    `working_folder` puts the previous set back if the process dies between them. The previous set
-    is removed afterwards.
+    `working_folder` puts the previous set back if the process dies between them.
+
+    Returns:
+        the folder in which the previous set is kept until a publication replaces something again,
+        or None where nothing is lost: there was no set, or all of its files are in the new one.
 
     Raises `InputError` when `output` has become something that `check_output` refuses, when the
     working folder has been taken from this process, or when the system refuses the exchange; the
@@ -128,18 +142,81 @@ def publish(staging, output):
     target, staging = Path(output).resolve(), Path(staging)
     check_output(output)
     _check_still_ours(staging.parent, output)
-    previous = staging.parent / "previous"
+    previous, kept = staging.parent / "previous", staging.parent / "replaced"
+    loses, coming = _loses(target, staging), staging
     try:
-        _replace(staging, target, previous)
+        if loses:  # exchanged from where it shall be kept, so that it is there in the same step
+            shutil.rmtree(kept, ignore_errors=True)
+            os.rename(staging, kept)
+            coming = kept
+        _replace(coming, target, previous)
     except OSError as error:
+        if coming == kept:
+            os.rename(kept, staging)
         raise InputError(
             f"{output} could not be replaced ({error.strerror or error}): "
             f"move the finished set from {staging} yourself before the next run"
         ) from error
+    if loses and previous.exists():
+        os.rename(previous, kept)
     sync(target.parent)
     sync(staging.parent)
     for leftover in (staging, previous):  # what cannot be removed now is removed by the next run
         shutil.rmtree(leftover, ignore_errors=True)
+    return kept if loses else None
+
+
+def _loses(target, staging):
+    """Whether the set in `target` has a file that is not also one of `staging`, beside what is
+    written anew for every set that another script completes."""
+    files = (path for path in target.rglob("*") if path.is_file() and path.name not in LITTER)
+    for path in files:
+        name = path.relative_to(target)
+        if str(name) not in ("embeddings.json", "report.html") and not (
+            (staging / name).exists() and os.path.samefile(path, staging / name)
+        ):
+            return True
+    return False
+
+
+def check_same_table(output, settings, replace=False):
+    """Refuse to replace a set of another table: two folders may both have a train.csv.
+
+    A table is the same where its files have the same paths, or the same content.
+
+    Args:
+        settings: of `data.tables.settings.settings_of`; replace: do it all the same.
+
+    Raises:
+        InputError: it names the table whose set is there.
+    """
+    for folder in (Path(output), Path(output) / "embed_model"):
+        theirs, digests = _recorded_table(folder)
+        if replace or theirs in (None, settings["data"]):
+            continue
+        if digests is None or _digests(settings["data"]) != digests:
+            raise InputError(
+                f"--output: {output} holds a set of another table, "
+                f"{one_line(', '.join(theirs))[:200]}; give another --output, or --replace it."
+            )
+
+
+def _recorded_table(folder):
+    """(the files of a set's table, their sha256 or None), or (None, None) without a set."""
+    try:
+        manifest = json.loads((folder / "embeddings.json").read_bytes())
+        files, sources = manifest["options"]["data"], manifest["split"]["sources"]["data"]
+        return [str(name) for name in files], [source.get("sha256") for source in sources]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None, None
+
+
+def _digests(sources):
+    """sha256 of the files of a table; None of one that cannot be read, and of a database."""
+    try:
+        return [entry.get("sha256") for entry in fingerprint(find_files(sources))]
+    except (InputError, OSError):
+        return None
 
 
 def stage_copy(output, staging):
@@ -195,9 +272,11 @@ def _exchange(one, other):
 
 
 def _recover(working, target):
-    previous = working / "previous"
+    previous, kept = working / "previous", working / "replaced"
     if os.path.isdir(previous) and not os.path.lexists(target):
         os.rename(previous, target)
+    elif os.path.isdir(previous) and not os.path.lexists(kept):
+        os.rename(previous, kept)
     for leftover in (working / "staging", previous):
         if os.path.lexists(leftover):
             shutil.rmtree(leftover)

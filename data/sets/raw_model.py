@@ -16,10 +16,11 @@ from data.tables.encoding import (
     FARTHEST,
     FLOAT32_TINY,
     LARGEST_LOG,
-    MISSING,
     UNSEEN,
     as_float32,
 )
+
+EXPORTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 def raw_model(network, encoding, dialect=USUAL):
@@ -77,8 +78,7 @@ def embedding_row(text, vocabulary, missing_texts):
 
     What `data.tables.encoding.Vocabulary.find` says of each text, and row 0 for missing ones.
     """
-    rows = vocabulary.row_of_texts()
-    rows |= {other: MISSING for other in missing_texts if other not in rows}
+    rows = vocabulary.row_of_texts(missing_texts)
     lookup = keras.layers.StringLookup(
         vocabulary=[*rows],
         mask_token=None,
@@ -129,23 +129,21 @@ def predictions(outputs, target):
 
 
 def input_names(columns):
-    """The name of each column's input layer: the column's own where Keras and TensorFlow allow it.
+    """The name of each column's input layer: the column's own where TensorFlow can export it.
 
-    Keras allows no slash. In an exported model TensorFlow makes underscores of all but letters and
-    digits, and refuses names that then are alike, but for capitals ("ad group", "Ad_group").
+    An exported model has names of Latin letters, digits and underscores, which are different
+    without capitals, too. Where they cannot be the column's, "ad group" becomes ad_group.
     """
-    plain = [re.sub(r"\W", "_", column).casefold() for column in columns]
-    names = [
-        column
-        if column and "/" not in column and column != "self" and plain.count(as_plain) == 1
-        else None
-        for column, as_plain in zip(columns, plain, strict=True)
-    ]
-    taken = set(plain)
-    for i, as_plain in enumerate(plain):
-        if names[i] is None:
-            names[i] = unused_name(f"{as_plain}_{i}", taken)
-            taken.add(names[i])
+    plain = [re.sub(r"[^A-Za-z0-9]", "_", column).lower() for column in columns]
+    names, taken = [], {"self", *plain}
+    for column, as_plain in zip(columns, plain, strict=True):
+        name = column
+        if not EXPORTED.fullmatch(column) or plain.count(as_plain) > 1 or column == "self":
+            name = re.sub(r"[^A-Za-z0-9]", "_", column)
+            if plain.count(as_plain) > 1 or not EXPORTED.fullmatch(name) or name == "self":
+                name = unused_name(f"column_{len(names)}", taken)
+                taken.add(name)
+        names.append(name)
     return names
 
 
@@ -167,8 +165,8 @@ def load_network(path, encoding):
     if encoding.numerics:
         inputs["numbers"] = np.zeros((1, len(encoding.numerics)), "float32")
     try:
-        network = network_inside(keras.saving.load_model(path, safe_mode=True))
-        shape = network.predict(inputs, verbose=0).shape
+        network = network_inside(keras.saving.load_model(path, safe_mode=True, compile=False))
+        shape = network(inputs, training=False).shape
         fits = len(shape) == 3 and shape[0] == 1 and shape[2] == encoding.target.outputs
     except Exception as error:  # whatever Keras raises on a file that is not what we saved
         raise InputError(

@@ -14,13 +14,14 @@ from data.files import csv_writer, sha256, sha256_of_file, sync
 from data.progress import Progress
 from data.sets.names import file_names
 from data.tables.encoding import RESERVED
+from data.tables.values import as_text
 
 VERSION = 1
 CSV_LIMIT = 100_000  # more categories get a CSV only when asked for: they take minutes to write
 
 
 def write_vectors(folder, manifest, arrays, all_csv=False):
-    """Write embeddings.npz and vectors/<column>.csv of every column into `folder`.
+    """Write embeddings.npz, vectors/<column>.csv of every column and vectors.parquet into `folder`.
 
     `arrays` maps every name in `manifest["columns"]` to a float32 array [cardinality, size]. The
     keys "array", "sha256" and "csv" of each column are filled in. The same vectors give the same
@@ -30,10 +31,9 @@ def write_vectors(folder, manifest, arrays, all_csv=False):
     vector is: 0 is sure, 1 is noise; where the set is cross-fitted) and dim_0, dim_1, ...,
     and one line per category; the reserved rows 0 and 1 are in the npz alone. Columns of more
     than 100,000 categories get none unless `all_csv`. Floats are the shortest text that gives the
-    same float32. `pd.read_csv(path, index_col=0)` reads it; text categories that look like
-    something else to pandas ("NA", "007", "") need
+    same float32. This reads what was saved, with categories as text ("NA", "007" and "" too):
 
-        pd.read_csv(path, dtype={"category": str}, keep_default_na=False).set_index("category")
+        pd.read_csv(path, index_col="category", dtype={"category": str}, keep_default_na=False)
 
     Categories that begin with =, +, - or @ stand there as they are, because a changed category
     would match nothing: a spreadsheet should import the first column as text.
@@ -58,6 +58,32 @@ def write_vectors(folder, manifest, arrays, all_csv=False):
             if all_csv or len(column["vocabulary"]) <= CSV_LIMIT:
                 column["csv"] = f"vectors/{stems[name]}.csv"
                 _write_csv(folder / column["csv"], column, array)
+    _write_parquet(folder / "vectors.parquet", manifest["columns"], arrays)
+
+
+def _write_parquet(path, columns, arrays):
+    """All vectors in one table where pyarrow is installed: column, category (as text), rows and
+    vector, a list of float32."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        return
+    kinds = {"column": pa.string(), "category": pa.string(), "rows": pa.int64()}
+    schema = pa.schema([*kinds.items(), ("vector", pa.list_(pa.float32()))])
+    with pq.ParquetWriter(path, schema) as file:
+        for name, column in columns.items():
+            for start in range(RESERVED, column["cardinality"], CSV_LIMIT):
+                vectors = arrays[name][start : start + CSV_LIMIT]
+                ends = np.arange(len(vectors) + 1, dtype="int32") * vectors.shape[1]
+                values = column["vocabulary"][start - RESERVED : start - RESERVED + len(vectors)]
+                part = {
+                    "column": [name] * len(vectors),
+                    "category": [as_text(value) for value in values],
+                    "rows": column["rows"][start : start + len(vectors)],
+                    "vector": pa.ListArray.from_arrays(ends, pa.array(vectors.ravel())),
+                }
+                file.write_table(pa.table(part, schema))
 
 
 def write_array(archive, name, array):

@@ -66,17 +66,20 @@ class Vocabulary:
         """The usual text of every category, list of str."""
         return [as_text(value) for value in self.values]
 
-    def row_of_texts(self):
+    def row_of_texts(self, missing_texts=()):
         """dict of text -> embedding row, for every text that is one of the categories: their usual
         texts, those that the training rows held, 102.0 beside 102 (pandas makes floats of whole
         numbers beside missing ones), True and TRUE beside true. Other texts are unseen ones.
+
+        Args:
+            missing_texts: those that stand for a missing value, where they are no categories.
         """
         rows = {text: row for row, text in enumerate(self.texts(), RESERVED)}
         for text, row in (*rows.items(), *self.spellings.items()):
             rows.setdefault(text, row)
             for other in other_spellings(text, self.type):
                 rows.setdefault(other, row)
-        return rows
+        return dict.fromkeys(missing_texts, MISSING) | rows
 
     def find(self, texts):
         """Embedding rows of categories given as text, see `row_of_texts`.

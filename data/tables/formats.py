@@ -13,6 +13,7 @@ as they are in the file: None or NaN for missing, text as it stands ("007" stays
 mean is found out here, in one way for all formats.
 """
 
+import difflib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,26 +105,49 @@ def chunks(name, roles, dialect=USUAL, rows=CHUNK_ROWS):
             column, a damaged file.
     """
     present = column_names(name, dialect)
-    for column in roles:
-        if column not in present:
-            raise InputError(f"{name}: the column '{column}' is missing; add it.")
+    check_present(roles, present, name)
     rows = min(rows, max(CHUNK_VALUES // max(len(present), 1), 1000))
     parts = reader_of(name).chunks(name, roles, dialect, rows)
     first = 0
     for frame, share in ahead(parts):
-        columns = {}
-        for column, role in roles.items():
-            values = without_texts(frame[column], dialect.na_values_of(column))
-            where = f"{name}: the {role} column '{column}'"
-            if role == "numeric":
-                columns[column] = to_numbers(values, where, first, dialect.notation(column))
-            elif role == "date":
-                columns[column] = to_dates(values, where, first, dialect.notation(column))
-            else:
-                columns[column] = to_categories(values, name, column)
+        yield as_columns(frame, roles, dialect, name, first), share
         first += len(frame)
-        yield columns, share
     release_memory()
+
+
+def as_columns(frame, roles, dialect, name, first_row=0):
+    """The columns of a DataFrame as `chunks` yields them: dict of column -> values.
+
+    Args:
+        name: of what holds them, for messages; first_row: the number of the frame's first row.
+    """
+    columns = {}
+    for column, role in roles.items():
+        values = without_texts(frame[column], dialect.na_values_of(column))
+        where = f"{name}: the {role} column '{column}'"
+        if role == "numeric":
+            columns[column] = to_numbers(values, where, first_row, dialect.notation(column))
+        elif role == "date":
+            columns[column] = to_dates(values, where, first_row, dialect.notation(column))
+        else:
+            columns[column] = to_categories(values, name, column)
+    return columns
+
+
+def check_present(columns, present, where):
+    """Raise InputError, with the nearest name, unless all columns are present.
+
+    Args:
+        columns: list of str; present: list of str; where: how the message begins.
+    """
+    for column in columns:
+        if column not in present:
+            others = [str(name) for name in present if name not in columns]
+            near = difflib.get_close_matches(column, others, 1, 0.5)
+            alike = [name for name in others if name.lower() == column.lower()]
+            hint = (alike or near or [None])[0]
+            way_out = f"did you mean '{hint}'? rename it" if hint else "add it"
+            raise InputError(f"{where}: the column '{column}' is missing; {way_out}.")
 
 
 def release_memory():

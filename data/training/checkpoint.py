@@ -35,7 +35,8 @@ class Checkpoint:
             self.remove()
         elif not self.present:
             raise InputError(
-                "--resume: there is no completed epoch to go on from; leave out --resume."
+                "--resume: there is no completed epoch to go on from: the last run has ended, or "
+                "was stopped in its first; leave out --resume."
             )
         else:
             for path in folder.glob("*.npz"):

@@ -37,6 +37,13 @@ def prediction_table(rows, predicted, target):
     return table
 
 
+def prediction_columns(target):
+    """The names of the columns of `prediction_table` after the row's number, list of str."""
+    if target.task == "regression":
+        return ["predicted", "predicted_median"]
+    return ["predicted", *(f"probability_{label}" for label in target.classes)]
+
+
 def shift_to_mean(target, actual, median):
     """What is to be added to the outputs for a log target, that they become means.
 
