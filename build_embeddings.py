@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from data import InputError
 from data.cli import LateImport, command, output_folder, parser_of_both, run, start_tensorflow
 from data.progress import Progress, show_note
 from data.reports.neighbours import nearest_categories as nearest
@@ -38,6 +37,7 @@ from data.tables.encoding import MISSING, UNSEEN
 from data.tables.settings import settings_of
 from data.training.checkpoint import open_checkpoint
 from data.training.folds import FOLDS, tables_to_train
+from data.training.history import epochs_since_best, tell_of_explosion, told_of_stop
 from data.training.workers import Workers, joined_workers
 
 # TensorFlow takes seconds to import: --help and a wrong file name do without it.
@@ -327,12 +327,9 @@ def train(
 ):  # fmt: skip
     """Train at a constant rate; the model is the average of its weights at the best epoch.
 
-    The rate stays what it is after a short warm-up, and what is validated and kept is an average
-    of the weights over the last steps (`data.training.learner.Average`). So each epoch ends in a
-    finished model, and the best one may go on training with other rows.
-
     What learns is a copy of the model, on as many devices and workers as there are; the model
-    itself holds the average.
+    itself holds an average of the copy's weights over the last steps, which is validated and kept.
+    So each epoch ends in a finished model, and the best one may go on training with other rows.
 
     Args:
         model: of `build_model`, here or in build_embed_model.py.
@@ -352,30 +349,18 @@ def train(
     """
     workers, rows = workers or Workers(), dataset.split["train"] if rows is None else rows
     rates = learning_rates(model, dataset.encoding.vocabularies, recipe, trained)
-    loss = losses.loss_of(dataset.encoding.target)
-    learner = learning.Learner(model, len(rows), recipe, rates, loss, workers, folds)
-
-    # Take up the checkpoint, if there is one: the chief has it, and tells the others.
-    history, arrays = [], learner.state(model.get_weights())
-    if checkpoint is not None and (found := checkpoint.load(label, arrays)):
-        history, arrays = found
-    history, arrays = workers.from_chief(history, arrays)
-    best = learner.restore(arrays)
+    loss_of_batch = losses.loss_of(dataset.encoding.target)
+    learner = learning.Learner(model, len(rows), recipe, rates, loss_of_batch, workers, folds)
+    history, best = take_up(checkpoint, label, learner, model.get_weights(), workers)
     first = recipe.epochs if epochs_since_best(history) >= recipe.patience else len(history)
 
     find_loss = losses.validation_loss(model, dataset, workers) if validate else None
     progress = Progress(label, "steps")
     with learner.batches(dataset, rows, recipe, seed, first, trained, folds) as batches:
         for epoch in range(first, recipe.epochs):
-            started, done, total = time.monotonic(), 0, 0.0
-            while done < learner.steps and np.isfinite(total):
-                count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
-                total += learner.take_steps(batches, count)
-                done += count
-                learner.average.see_block(ends_epoch=done == learner.steps)
-                seen, all_steps = epoch * learner.steps + done, recipe.epochs * learner.steps
-                progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
-            line = {"epoch": epoch + 1, "loss": total / done}
+            started = time.monotonic()
+            loss = one_epoch(learner, batches, epoch, recipe, progress)
+            line = {"epoch": epoch + 1, "loss": loss}
             if find_loss is not None:
                 line["val_loss"] = find_loss()
             if not np.isfinite(list(line.values())).all():
@@ -395,6 +380,29 @@ def train(
     return pd.DataFrame(history)
 
 
+def take_up(checkpoint, label, learner, weights, workers):
+    """(history, best weights) to go on from: those of the checkpoint, if there is one, which the
+    chief has and tells the others; else of a training that begins with these weights."""
+    history, arrays = [], learner.state(weights)
+    if checkpoint is not None and (found := checkpoint.load(label, arrays)):
+        history, arrays = found
+    history, arrays = workers.from_chief(history, arrays)
+    return history, learner.restore(arrays)
+
+
+def one_epoch(learner, batches, epoch, recipe, progress):
+    """Take the steps of an epoch, block by block; returns the mean loss, which may be infinite."""
+    done, total, all_steps = 0, 0.0, recipe.epochs * learner.steps
+    while done < learner.steps and np.isfinite(total):
+        count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
+        total += learner.take_steps(batches, count)
+        done += count
+        learner.average.see_block(ends_epoch=done == learner.steps)
+        seen = epoch * learner.steps + done
+        progress(seen, seen / all_steps, f", epoch {epoch + 1} of {recipe.epochs}")
+    return total / done
+
+
 def learning_rates(model, vocabularies, recipe, trained):
     """The share of the learning rate that each trainable variable gets, list of float."""
     came_trained = {
@@ -406,36 +414,6 @@ def learning_rates(model, vocabularies, recipe, trained):
         recipe.embedding_rate if id(variable) in came_trained else 1.0
         for variable in model.trainable_variables
     ]
-
-
-def epochs_since_best(history):
-    """Epochs since the one with the lowest validation loss; without validation the last is best."""
-    if not history or "val_loss" not in history[0]:
-        return 0
-    losses = [epoch["val_loss"] for epoch in history]
-    return len(losses) - 1 - int(np.argmin(losses))
-
-
-def tell_of_explosion(history, recipe):
-    """Say which epoch is kept when the loss is no longer a number.
-
-    Raises:
-        InputError: it was none in the first epoch.
-    """
-    if not history:
-        raise InputError(
-            "--learning-rate: the loss is no longer a number in the first epoch; give a rate below "
-            f"{recipe.learning_rate:g}, or look for huge numbers."
-        )
-    kept = len(history) - epochs_since_best(history)
-    show_note(f"the loss is no longer a number; epoch {kept} is kept.")
-
-
-def told_of_stop(label, history, recipe):
-    """The line that says that training stopped early, if it did."""
-    done, waited = len(history), epochs_since_best(history)
-    early = f"{label} stopped after epoch {done}: {done - waited} was the best, and is kept"
-    return early if waited >= recipe.patience else None
 
 
 # The command line

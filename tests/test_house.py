@@ -20,8 +20,6 @@ COMMAND_LINE = {"data", "data.sets.names", "data.tables.settings", "data.tables.
 # This list may only shrink.
 LONG_FUNCTIONS = {
     "build_embed_model.py: main",
-    "build_embeddings.py: train",
-    "data/training/batches.py: training_batches",
 }
 
 

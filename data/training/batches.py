@@ -11,10 +11,6 @@ from data.tables.encoding import RESERVED, UNSEEN
 from data.training.shuffling import regrouped, shuffled
 
 
-class _NoLongerWanted(Exception):
-    """Training has stopped."""
-
-
 def training_batches(
     dataset, rows, model, recipe, seed, *, first_epoch=0, trained=None, share=(1, slice(None)),
     folds=None, stopped=None,
@@ -39,29 +35,17 @@ def training_batches(
     """
     batch = min(recipe.batch_size, len(rows))
     replicas, here = share
-    unseen = [1 / (1 + np.maximum(v.counts, 1)) for v in dataset.encoding.vocabularies]
-    for vocabulary, chance in zip(dataset.encoding.vocabularies, unseen, strict=True):
-        chance[: max(RESERVED, (trained or {}).get(vocabulary.column, 0))] = 0
-    cardinalities = np.array([len(chance) for chance in unseen], "int32")
+    chances = chances_of_unseen(dataset.encoding.vocabularies, trained or {})
+    cardinalities = np.array([len(chance) for chance in chances], "int32")
     dtype = record_type(dataset, model, folds)
     at_once = batch * max(1, ROWS_AT_ONCE // batch)
 
-    def wanted(parts):
-        for part in parts:
-            if stopped is not None and stopped.is_set():
-                raise _NoLongerWanted
-            yield part
-
     def blocks():
-        with contextlib.suppress(_NoLongerWanted):
-            yield from epochs()
-
-    def epochs():
         for epoch in range(first_epoch, recipe.epochs):
             random = np.random.default_rng([seed, epoch])
-            encoded = wanted(records(dataset, rows, model, dtype, folds, epoch))
+            encoded = _wanted(records(dataset, rows, model, dtype, folds, epoch), stopped)
             order = shuffled(encoded, len(rows), dtype, random, dataset.table.folder)
-            for part in wanted(regrouped(order, at_once)):
+            for part in _wanted(regrouped(order, at_once), stopped):
                 part = part[: len(part) // batch * batch]  # the last batch of all may be short
                 if not len(part):
                     break
@@ -69,7 +53,7 @@ def training_batches(
                 mine = mine.ravel()
                 arrays = {name: np.ascontiguousarray(part[name][mine]) for name in dtype.names}
                 codes = arrays["codes"]
-                for j, chance in enumerate(unseen):
+                for j, chance in enumerate(chances):
                     drawn = random.random(len(part), "float32")[mine]
                     codes[drawn < chance[codes[:, j]], j] = UNSEEN
                 if folds is not None:
@@ -79,9 +63,34 @@ def training_batches(
                 yield {n: a.reshape(*shape, a.shape[1]) for n, a in arrays.items()}, target
 
     data = tf.data.Dataset.from_generator(
-        blocks, output_signature=signature(dataset, model, (None, batch // replicas))
+        lambda: _until_stopped(blocks()),
+        output_signature=signature(dataset, model, (None, batch // replicas)),
     ).unbatch()
     return read_ahead(data, tf.data.INFINITE_CARDINALITY, 8)
+
+
+def chances_of_unseen(vocabularies, trained):
+    """How likely each category is to be replaced by "unseen": list of float64 [cardinality]."""
+    chances = [1 / (1 + np.maximum(vocabulary.counts, 1)) for vocabulary in vocabularies]
+    for vocabulary, chance in zip(vocabularies, chances, strict=True):
+        chance[: max(RESERVED, trained.get(vocabulary.column, 0))] = 0
+    return chances
+
+
+class _NoLongerWanted(Exception):
+    """Training has stopped."""
+
+
+def _wanted(parts, stopped):
+    for part in parts:
+        if stopped is not None and stopped.is_set():
+            raise _NoLongerWanted
+        yield part
+
+
+def _until_stopped(blocks):
+    with contextlib.suppress(_NoLongerWanted):
+        yield from blocks
 
 
 def record_type(dataset, model, folds=None):
