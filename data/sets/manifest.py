@@ -142,8 +142,8 @@ def saved_settings(manifest, folder):
         _need(_are_texts(settings.get(name)), folder, name)
     for name in ("categorical", "numeric", "dates", "drop", "keep_na", "na_values"):
         _need(settings.get(name) is None or _are_texts(settings[name]), folder, name)
-    texts = ("target", "task", "split_by", "group", "separator")
-    for name in (*texts, "decimal", "thousands", "date_order"):
+    texts = ("target", "task", "split_by", "group", "separator", "quote", "decimal", "thousands")
+    for name in (*texts, "date_order"):
         _need(isinstance(settings.get(name), str | None), folder, name)
     for name in ("sheet", "sql"):
         _need(isinstance(settings.get(name), str | None), folder, name)

@@ -20,11 +20,11 @@ class GivesUp(Exception):
     """Arrow's reader does not read this file, or not from here on."""
 
 
-def frames(name, names, separator, plain, dialect, rows):
+def frames(name, layout, plain, dialect, rows):
     """Read the rows of a CSV file in UTF-8, so many at a time.
 
     Args:
-        names: of its columns; plain: those of numbers that are written plainly.
+        layout: `data.tables.delimited.Layout`; plain: columns of numbers written plainly.
 
     Yields:
         (DataFrame, share of the file read so far): plain numbers as float64, all else as text.
@@ -38,6 +38,7 @@ def frames(name, names, separator, plain, dialect, rows):
         from pyarrow import csv as arrow
     except ImportError:
         raise GivesUp from None
+    names = layout.names
     missing = {tuple(dialect.missing_texts(column)) for column in names}
     if len(missing) > 1 or not _is_plain(name, dialect.encoding):
         raise GivesUp
@@ -46,9 +47,15 @@ def frames(name, names, separator, plain, dialect, rows):
         with open(name, "rb") as file:
             reader = arrow.open_csv(
                 file,
-                arrow.ReadOptions(block_size=BLOCK, column_names=names, skip_rows_after_names=1),
+                arrow.ReadOptions(
+                    block_size=BLOCK,
+                    column_names=names,
+                    skip_rows=layout.above,
+                    skip_rows_after_names=1,
+                ),
                 arrow.ParseOptions(
-                    delimiter=separator,
+                    delimiter=layout.separator,
+                    quote_char=False if dialect.quote == "none" else '"',
                     newlines_in_values=True,
                     ignore_empty_lines=len(names) > 1,
                 ),

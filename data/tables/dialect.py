@@ -1,6 +1,7 @@
 """How a table is written: one object that goes from the options down to the readers."""
 
 import codecs
+import csv
 from dataclasses import dataclass, field
 
 from data import InputError
@@ -15,6 +16,8 @@ class Dialect:
     Attributes:
         separator: between the fields of a CSV file; None to find it in each file.
         encoding: of a CSV file's text.
+        quote: "double" where quotes enclose fields, "none" where they are letters like others;
+            None to take them as quotes and doubt those that enclose whole rows.
         keep_na: columns in which texts such as "NA" are categories and only empty is missing.
         na_values: texts that stand for a missing value in all other columns.
         notations: dict of column -> Notation, where it is not the plain one.
@@ -24,11 +27,17 @@ class Dialect:
 
     separator: str | None = None
     encoding: str = "utf-8"
+    quote: str | None = None
     keep_na: tuple = ()
     na_values: tuple = ()
     notations: dict = field(default_factory=dict)
     sheet: str | None = None
     sql: str | None = None
+
+    @property
+    def quoting(self):
+        """The same as the `csv` module and pandas know it."""
+        return csv.QUOTE_NONE if self.quote == "none" else csv.QUOTE_MINIMAL
 
     def notation(self, column):
         return self.notations.get(column, PLAIN)
@@ -64,6 +73,7 @@ def dialect_of(settings, vocabularies=None):
     return Dialect(
         separator=_separator(settings["separator"]),
         encoding=_encoding(settings["encoding"]),
+        quote=settings.get("quote"),
         keep_na=tuple(sorted({*(settings["keep_na"] or []), *held})),
         na_values=tuple(settings.get("na_values") or []),
         notations={c: Notation(**n) for c, n in (settings.get("notations") or {}).items()},

@@ -178,7 +178,8 @@ def other_spellings(text, kind):
 def as_value(text, kind):
     """A category's text -> its value of the type `kind`; None where it is not of that type.
 
-    Whole numbers keep all their digits, however they are declared; others are float64.
+    Whole numbers keep all their digits, however they are declared; others are float64. Powers of
+    ten are numbers only where Python writes them so (1e-05): 1E2 and 10E1 are codes.
     """
     if kind == "str":
         return text
@@ -186,9 +187,9 @@ def as_value(text, kind):
         return {"true": True, "false": False}.get(text.lower())
     if kinds.INTEGER.fullmatch(text):
         return int(text) if kinds.fits_64_bits(text) else None
-    if kinds.NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
-        return value
-    return None
+    if not kinds.NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
+        return None
+    return value if "e" not in text.lower() or repr(value) == text else None
 
 
 def fit_vocabulary(column, texts, counts, declared=None):
@@ -205,9 +206,19 @@ def fit_vocabulary(column, texts, counts, declared=None):
     kind = kinds.kind(seen, declared)
     values = [as_value(text, kind) for text in seen] if kind in ("int", "float", "bool") else [None]
     values = _converted(values, kind)
-    if None in values:  # infinite numbers, too, are categories as text
+    # Infinite numbers, too, are categories as text, and codes that are equal only as numbers.
+    if None in values or (kind != "bool" and _differ_as_text(seen, values)):
         return Vocabulary(column, "str", sorted(seen))
     return _typed_vocabulary(column, kind, seen, values)
+
+
+def _differ_as_text(texts, values):
+    """Whether a number is written in two ways that differ in more than a decimal zero."""
+    written = {
+        (value, re.sub(r"\.0*$", "", text).removeprefix("-" if value == 0 else ""))
+        for text, value in zip(texts, values, strict=True)
+    }
+    return len(written) > len(set(values))
 
 
 def _converted(values, kind):

@@ -33,6 +33,7 @@ CLASSES = CODES | {
     "band", "bin", "bracket", "bucket", "category", "class", "cluster", "flag", "group", "kind",
     "level", "name", "range", "rank", "segment", "status", "tier", "type", "unit",
 }  # fmt: skip
+INDEX_NAME = re.compile(r"Unnamed: [0-9]+|__index_level_[0-9]+__")  # as pandas writes them
 WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -75,6 +76,8 @@ def decide(name, values):
         return _left_out("lists or other compound values")
     if kind == "date":
         return Role("date", f"dates{values.dates.notation}")
+    if kind == "int" and INDEX_NAME.fullmatch(name):
+        return _left_out("numbers of rows without a name")
     written = str(values.numbers.notation) if kind in ("int", "float") else ""
     if kind == "float" and not (_whole(values) and distinct < rows):
         return Role("numeric", f"numbers{written}")

@@ -64,6 +64,11 @@ TABLE_OPTIONS = {
         "help": "the kind of target (default: found from its values)",
     },
     "separator": {"metavar": "CHARACTER", "help": "between a CSV's fields (default: found)"},
+    "quote": {
+        "choices": ("double", "none"),
+        "help": "whether quotes enclose a CSV's fields, or are letters like others (default: they "
+        "enclose fields, unless one of these would hold whole rows)",
+    },
     "encoding": {
         "default": "utf-8",
         "metavar": "NAME",
