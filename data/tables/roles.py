@@ -226,9 +226,16 @@ def _named_roles(sample, target, categorical, numeric, dates, drop):
                     "flatten it, or leave it out."
                 )
             options[column] = option
-            written = {"numeric": sample[column].numbers, "date": sample[column].dates}.get(role)
-            roles[column] = Role(role, f"named{written.notation if written else ''}")
+            roles[column] = Role(role, f"named{_written(sample[column], role)}")
     return roles
+
+
+def _written(values, role):
+    """How a column is written that is used as numbers or dates: ", decimal comma"."""
+    if role == "target" and values.kind not in ("int", "float"):
+        return ""
+    reading = {"numeric": values.numbers, "target": values.numbers, "date": values.dates}.get(role)
+    return str(reading.notation) if reading else ""
 
 
 def _stray(where, values, what, odd):

@@ -1,6 +1,7 @@
 """The values of one column: numbers, dates and categories, from whatever a reader gives."""
 
 import datetime
+import re
 import shlex
 from dataclasses import dataclass
 
@@ -83,14 +84,21 @@ def not_a_number(where, text, row, what="number", marks=()):
         where: how it begins; text: the first such text, in row `row`; marks: all of them.
     """
     text, marks = str(text), list(marks) or [str(text)]
-    short = len(marks) <= 3 and all(mark.isprintable() and len(mark) <= 20 for mark in marks)
-    shown = " ".join(map(shlex.quote, marks)) if short else "TEXT"
+    equals = "=" if re.match("--|-[^0-9.]", marks[0]) else " "  # what looks like an option
+    option = f"--na-values{equals}{_as_arguments(marks)}"
     form = " to YYYY-MM-DD" if what == "date" else ""
     return InputError(
         f"{where} holds {text[:40]!r} in row {row}, which is no {what}; correct it{form}, give "
-        f"--na-values {shown} if it stands for a missing value, or name the column in "
+        f"{option} if it stands for a missing value, or name the column in "
         "--categorical or --drop."
     )
+
+
+def _as_arguments(marks):
+    """Texts as a shell takes them; TEXT for what is better not printed or pasted."""
+    if len(marks) > 3 or not all(mark.isprintable() and len(mark) <= 20 for mark in marks):
+        return "TEXT"
+    return " ".join(map(shlex.quote, marks))
 
 
 @dataclass
