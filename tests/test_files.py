@@ -35,7 +35,7 @@ def plain(tmp_path):
         (["sep=;", *(line.replace(",", ";") for line in [HEADER, *ROWS])], {}),
         (["# exported on Monday", "# by nobody", HEADER, *ROWS], {}),
         (["# exported, on, Monday", HEADER, *ROWS], {}),
-        ([HEADER, "", *ROWS[:20], "", "", *ROWS[20:], ""], {}),  # blank lines
+        ([HEADER, "", *ROWS[:20], "", "  ", *ROWS[20:], ""], {}),  # blank lines
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -71,7 +71,7 @@ BAD = {
     "row names": ([HEADER, *(f"{i},{row}" for i, row in enumerate(ROWS))], ["one field more"]),
     "total": ([HEADER, *ROWS, "Total,,999,"], ["last row, 60, has 'Total' for 'city'"]),
     "total:": ([HEADER, *ROWS, "Summe:,,999,"], ["'Summe:' for 'city'"]),
-    "footer": ([HEADER, *ROWS, "Source: nobody"], ["row 60 has 1 fields", "no row of the table"]),
+    "footer": ([HEADER, *ROWS, "Source: nobody"], ["row 60 has 1 field where", "no row of"]),
     "no header": (ROWS[1:], ["first line holds 0.125, a number", "names of the columns"]),
     "header only": ([HEADER], ["no rows below the header"]),
     "twice": (["city,y,city", "a,1,b"], ["'city' is there twice"]),

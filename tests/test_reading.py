@@ -159,7 +159,7 @@ def test_odd_csv_is_the_same_with_and_without_pyarrow(tmp_path, monkeypatch, tex
     with_arrow = read()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert read() == with_arrow
-    assert with_arrow.count("'k'") >= 9 or "cannot be read" in with_arrow
+    assert with_arrow.count("'k'") >= 9 or "cannot be read" in with_arrow or "1 field" in with_arrow
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):

@@ -130,9 +130,10 @@ def _check_width(name, row, n_fields, n_columns):
             "the header."
         )
     if n_fields < n_columns:
+        fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
         raise InputError(
-            f"{name}: row {row} has {n_fields} fields where the header has {n_columns}; complete "
-            "it, quote texts that hold line breaks, or delete what is no row of the table."
+            f"{name}: row {row} has {fields} where the header has {n_columns}; complete it, quote "
+            "texts that hold line breaks, or delete what is no row of the table."
         )
 
 
@@ -173,16 +174,18 @@ def _separator(text, dialect, whole):
 
 def _first_rows(text, separator, dialect, whole, count=30):
     """The first rows that are not empty; the last is left out where the text may end within it."""
-    filled = (row for row in _fields(io.StringIO(text, newline=""), separator, dialect) if row)
+    filled = _rows(io.StringIO(text, newline=""), separator, dialect)
     rows = [row for _, row in zip(range(count + 1), filled, strict=False)]
     return rows if whole and len(rows) <= count else rows[:-1]
 
 
-def _fields(file, separator, dialect):
-    """The fields of every line, list of str; nothing more from a line on that is damaged."""
+def _rows(file, separator, dialect):
+    """The fields of every row that is not blank; nothing more from a row on that is damaged."""
     limit = csv.field_size_limit(sys.maxsize)  # of the whole process, so it is put back
     try:
-        yield from csv.reader(file, delimiter=separator, quoting=dialect.quoting)
+        for row in csv.reader(file, delimiter=separator, quoting=dialect.quoting):
+            if len(row) > 1 or any(map(str.strip, row)):
+                yield row
     except csv.Error:
         return
     finally:
@@ -262,7 +265,7 @@ def _check_quotes(name, frame, layout, first_row):
     """Refuse a field that holds whole rows of the table, because a quote is not closed."""
     n = len(layout.names)
     for k, column in enumerate(layout.names):
-        if frame[column].dtype == "float64":
+        if pd.api.types.is_float_dtype(frame[column].dtype):
             continue
         broken = frame[column].str.contains("\n", regex=False).fillna(False).to_numpy(bool)
         for row in np.flatnonzero(broken):
@@ -285,7 +288,7 @@ def _check_widths(name, layout, dialect):
         text = io.TextIOWrapper(file, _codec(dialect.encoding), newline="")
         for _ in range(layout.above):
             text.readline()
-        rows = (row for row in _fields(text, layout.separator, dialect) if row)
+        rows = _rows(text, layout.separator, dialect)
         next(rows, None)
         for number, row in enumerate(rows):
             if len(row) < len(layout.names):
