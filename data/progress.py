@@ -24,7 +24,7 @@ class Progress:
     """
 
     def __init__(self, label, unit="rows"):
-        self.label, self.unit = label, unit
+        self.label, self.unit = one_line(label), unit
         self.start = time.monotonic()
         self.shown = self.start + 2.0
         self.width = 0
@@ -50,7 +50,7 @@ class Progress:
             self._write("", end="\r")
             self.width = 0
         if text:
-            print(text, flush=True)
+            print(one_line(text), flush=True)
 
     def _write(self, text, end):
         if self.terminal:

@@ -5,6 +5,7 @@ import pandas as pd
 from data import one_line
 from data.progress import show_note
 from data.tables.dates import calendar_columns, elapsed_column
+from data.tables.description import task_line
 from data.tables.encoding import MISSING
 
 
@@ -35,7 +36,7 @@ def show_columns(dataset):
     print(pd.DataFrame(lines).to_string(index=False))
     rows = {part: f"{len(rows):,}" for part, rows in dataset.split.items()}
     print(", ".join(f"{count} {part}" for part, count in rows.items()), "rows")
-    for line in dataset.split_lines:
+    for line in (task_line(dataset.encoding.target), *dataset.split_lines):
         print(one_line(line))
     for note in dataset.notes:
         show_note(note)

@@ -364,7 +364,8 @@ def show_models(models):
                 f"what {folder} expects of {target} is not used: this table has no {lacking}."
             )
         else:
-            print(f"one more number to learn from: the {target} that {folder} expects")
+            told = f"one more number to learn from: the {target} that {folder} expects"
+            print(one_line(told))
 
 
 def with_models(sources, models):

@@ -3,15 +3,17 @@
 import itertools
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from data import InputError
 from data.tables import roles
 from data.tables.cache import read_table
 from data.tables.columns import agreed
 from data.tables.dates import calendar_columns, elapsed_column
-from data.tables.description import notes_on_split, split_lines
+from data.tables.description import notes_on_missing_targets, notes_on_split, split_lines
 from data.tables.dialect import dialect_of
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import (
@@ -118,13 +120,14 @@ def read_dataset(
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
-    target = read_target(table, settings["target"], settings["task"], dialect)
+    kept_out = partial(_texts_kept_out, files["data"], dialect, settings["target"])
+    target = read_target(table, settings["target"], settings["task"], dialect, kept_out)
     order, groups = order_of(table, settings), groups_of(table, settings["group"])
     split = split_rows(
         table, target.values, order=order, groups=groups, seed=settings["seed"],
         stratify=target.task != "regression",
     )  # fmt: skip
-    notes = roles.notes_on(assigned) + _notes_on_missing_targets(table, target, split)
+    notes = roles.notes_on(assigned) + notes_on_missing_targets(table, target, split, kept_out)
     notes += notes_on_split(table, split, order, groups, assigned)
     statistics = count_rows(table, split["train"], target.values)
     prior = statistics.target_mean
@@ -253,6 +256,17 @@ def _assigned_roles(sample, settings, vocabularies, numeric, where):
     )
 
 
+def _texts_kept_out(files, dialect, column):
+    """The texts in the first rows of a column that are taken for missing, as NA is, list of str."""
+    keeping = replace(dialect, keep_na=(*dialect.keep_na, column))
+    for name in files:
+        with_them = first_rows(name, keeping).get(column, pd.Categorical([]))
+        if len(with_them):
+            without = first_rows(name, dialect)[column]
+            return sorted(set(with_them.categories) - set(without.categories) - {""})
+    return []
+
+
 def _storage(sample, assigned, settings, dialect):
     """How each column that is needed is read.
 
@@ -280,11 +294,6 @@ def _settled(assigned, dialect, task):
     notations = {column: asdict(notation) for column, notation in dialect.notations.items()}
     reading = {"keep_na": list(dialect.keep_na), "notations": notations}
     return columns | reading | {"drop": [], "task": task}
-
-
-def _notes_on_missing_targets(table, target, split):
-    left_out = table.rows - sum(map(len, split.values()))
-    return [f"{left_out:,} rows have no '{target.column}' and are left out."] if left_out else []
 
 
 def _notes_on_infinities(statistics, target):

@@ -1,5 +1,7 @@
 """What is told about a split: the range and the groups of each part, and what may flatter."""
 
+import shlex
+
 import numpy as np
 
 from data.tables.disk import blocks_of
@@ -30,6 +32,44 @@ def value_range(order, row_ids):
         if len(values):
             low, high = min(low, values.min()), max(high, values.max())
     return (low, high) if low <= high else (np.nan, np.nan)
+
+
+def notes_on_missing_targets(table, target, split, kept_out):
+    """What is done about rows without a target, list of str.
+
+    Args:
+        target: `data.tables.target.TargetColumn`.
+        kept_out: function that gives the texts that are taken for missing in its first rows.
+    """
+    left_out = table.rows - sum(map(len, split.values()))
+    if not left_out:
+        return []
+    note = f"{left_out:,} rows have no '{target.column}' and are left out"
+    texts = kept_out() if target.task != "regression" else []
+    if texts:
+        column = shlex.quote(target.column)
+        note += f", as those of {quoted(texts)}; to make classes of these: --keep-na {column}"
+    return [note + "."]
+
+
+def quoted(texts, most=5):
+    """Some texts between quotation marks, for a message."""
+    told = ", ".join(repr(text[:40]) for text in texts[:most])
+    return told + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def task_line(target):
+    """What is to be learned: regression, or how many classes, and which.
+
+    Args:
+        target: `data.tables.encoding.Target`.
+    """
+    what = "regression"
+    if target.task != "regression":
+        n_classes, most = len(target.classes), 10
+        names = ", ".join(str(name)[:40] for name in target.classes[:most])
+        what = f"{n_classes:,} classes: {names}{', ...' if n_classes > most else ''}"
+    return f"task: {what}; --task to change it"
 
 
 def _n_groups(groups, row_ids):

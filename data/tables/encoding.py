@@ -20,6 +20,7 @@ LARGEST_SIZE = 50
 SAMPLED_ROWS, SAMPLED_VALUES = 1_000_000, 10_000_000
 BINS, ROWS_OF_A_BIN = 48, 32  # of a numeric column, at most and at least
 FARTHEST = 1e6  # of a scaled number
+SMALLEST_SPREAD = 1e6 * float(np.finfo("float32").tiny)  # of a target
 FLOAT32_MAX = float(np.finfo("float32").max)
 FLOAT32_TINY = float(np.finfo("float32").tiny)  # the smallest with all its digits
 LARGEST_LOG = 88.0  # of a number that float32 holds
@@ -385,6 +386,11 @@ def fit_target(column, task, values, classes, bounds):
     if bounds[0] == bounds[1]:
         raise InputError(
             f"--target: '{column}' is {values[0]:g} in every training row; name another."
+        )
+    if bounds[1] - bounds[0] < SMALLEST_SPREAD:
+        raise InputError(
+            f"--target: '{column}' is between {bounds[0]:g} and {bounds[1]:g}, which float32 "
+            "cannot tell apart; multiply the column by a constant."
         )
     transform = "identity"
     if bounds[0] >= 0 and _skewness(values) > 1:

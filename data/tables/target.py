@@ -46,12 +46,13 @@ def target_storage(sample, task):
     return "numeric" if numbers and likely == "regression" else "categorical"
 
 
-def read_target(table, column, task, dialect=USUAL):
+def read_target(table, column, task, dialect=USUAL, kept_out=list):
     """The target of a table: TargetColumn.
 
     Args:
         table: `data.tables.cache.Table`; task: "auto" or what is asked for;
         dialect: `data.tables.dialect.Dialect`, how its numbers are written.
+        kept_out: function that gives the texts in it that are taken for missing.
 
     Raises:
         InputError: it cannot be learned; see `data.tables.roles.task_of`. Or a number is too large.
@@ -63,7 +64,13 @@ def read_target(table, column, task, dialect=USUAL):
         return TargetColumn(column, "regression", numbers)
     texts, codes = table.texts(column)
     declared = table.types.get(column)
-    task = roles.task_of(column, Values(texts, codes, declared), task)
+    values = Values(texts, codes, declared)
+    if values.distinct < 2 and (missing := kept_out()):
+        raise InputError(
+            f"--target: the column '{column}' has fewer than two classes, as {missing[0]!r} is "
+            f"taken for missing; give --keep-na {column} to make it a class, or name another."
+        )
+    task = roles.task_of(column, values, task)
     if task == "regression":  # the first rows looked like classes
         values = np.append(
             to_numbers(pd.Series(texts, dtype=object), notation=dialect.notation(column)), np.nan
