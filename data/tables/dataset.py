@@ -130,11 +130,8 @@ def read_dataset(
     notes = roles.notes_on(assigned) + notes_on_missing_targets(table, target, split, kept_out)
     notes += notes_on_split(table, split, order, groups, assigned)
     statistics = count_rows(table, split["train"], target.values)
-    prior = statistics.target_mean
-    if target.task != "regression":
-        target, split, prior, more = keep_trained_classes(target, split, statistics, table.folder)
-        notes += more
-    notes += _notes_on_infinities(statistics, target)
+    target, split, prior, more = keep_trained_classes(target, split, statistics, table.folder)
+    notes += more + _notes_on_infinities(statistics, target)
 
     # Texts become rows of embeddings, numbers are scaled.
     categorical, numeric = _feature_columns(assigned, statistics.counts, files["data"][0])

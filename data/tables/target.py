@@ -109,16 +109,19 @@ def keep_trained_classes(target, split, statistics, folder):
     """Keep the classes that training rows have; rows of others cannot be scored.
 
     Args:
-        target: TargetColumn of classes; split: dict of part -> row numbers.
+        target: TargetColumn; split: dict of part -> row numbers.
         statistics: `data.tables.statistics.Statistics` of the training rows.
         folder: for row numbers on disk.
 
     Returns:
-        (TargetColumn, split, share of each class in the training rows: float64 [classes], notes)
+        (TargetColumn, split, share of each class in the training rows: float64 [classes], or the
+        mean of numbers, notes)
 
     Raises:
         InputError: no validation or test row is of such a class.
     """
+    if target.task == "regression":
+        return target, split, statistics.target_mean, []
     counts = statistics.counts[target.column][:-1]
     counts = np.bincount(target.text_positions[:-1], counts, len(target.classes))
     present, notes = np.flatnonzero(counts), []
