@@ -13,7 +13,13 @@ from conftest import ROOT, copy_project, make_table, run, write
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *ROOT.glob("[a-z]*/README.md"), *ROOT.glob("[a-z]*/*/README.md")]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+BLOCKS = [
+    block
+    for page in ("README.md", "saved_embeddings/README.md")
+    for block in re.findall(
+        r"^```(\w+)\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+]
 
 
 @pytest.fixture(scope="module")
