@@ -27,6 +27,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread 
 CITIES = ["Łódź", "São Paulo", "Oslo", "Bern", "New York", "東京", 'The "Hague", NL', "Rome"]
 
 
+# Where files of tests run side by side, the longest begin, so that none is waited for at the end.
+LONGEST = ("test_campaigns.py", "test_readme.py", "test_workers.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 # ------------------------------------------------------------------------- running the scripts
 
 

@@ -24,19 +24,19 @@ BLOCKS = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A checkout with the tables that the README names; the shipped one is cut to 1,000 rows."""
+    """A checkout with the tables that the README names; the shipped one is cut to 600 rows."""
     root = copy_project(tmp_path_factory.mktemp("readme") / "project")
     shutil.copy(ROOT / "README.md", root)
     shipped = root / "data/campaigns/campaigns.csv.gz"
-    pd.read_csv(shipped, dtype=str, keep_default_na=False).head(1000).to_csv(shipped, index=False)
+    pd.read_csv(shipped, dtype=str, keep_default_na=False).head(600).to_csv(shipped, index=False)
 
     names = {"city": "City", "shop": "Store", "x": "Discount", "sales": "Sales"}
-    table = make_table(700)[list(names)].rename(columns=names)
+    table = make_table(500)[list(names)].rename(columns=names)
     dates = pd.date_range("2024-01-01", periods=len(table), freq="12h")
     table.insert(0, "Date", dates.strftime("%Y-%m-%d"))
-    write(table.head(400), root / "sales.csv")
+    write(table.head(300), root / "sales.csv")
     write(table.tail(20).drop(columns="Sales"), root / "new_rows.csv")
-    customers = table[400:680].rename(columns={"Sales": "Customers"})
+    customers = table[300:480].rename(columns={"Sales": "Customers"})
     write(customers, root / "customers.csv")
     return root
 
