@@ -30,9 +30,10 @@ from build_embeddings import (
 from data.cli import LateImport, command, parser_of_both, run, start_tensorflow
 from data.progress import show_note
 from data.reports import comparison
-from data.reports.pictures import draw_curves
+from data.reports.insights import Run, first_predictions, write_insights
+from data.reports.pictures import draw_found
 from data.reports.results import first_metrics, seal_whole, seconds, stage_present, write_results
-from data.reports.screen import show_columns, show_metrics, show_saved
+from data.reports.screen import show_columns, show_metrics, show_saved, show_verdict
 from data.sets import prediction, reuse
 from data.sets.final_model import load_model
 from data.sets.folds import fold_tables
@@ -44,7 +45,7 @@ from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
 from data.tables.encoding import FARTHEST, UNSEEN
 from data.training.checkpoint import open_checkpoint
-from data.training.scoring import featureless_loss
+from data.training.scoring import featureless_loss, predictor
 from data.training.workers import joined_workers
 
 keras = LateImport("keras")
@@ -138,17 +139,28 @@ def main():
             raw.raw_model(model, dataset.encoding, dialect_of(dataset.settings)).save(
                 folder / "model.keras"
             )
-            show_note(draw_curves(folder, history, "Final model"))
+            if not options.no_report:
+                predict = predictor(model, dataset.encoding.target)
+                before = None if options.data else first_predictions(output, dataset)
+                this = Run(
+                    "The final model", dataset, history, metrics, predicted, predict, True, output,
+                    before,
+                )  # fmt: skip
+                found = write_insights(folder, this, manifest)
+                show_verdict(found["verdict"])
+                show_note(draw_found(folder, manifest, history, found))
             if compared is not None:
                 compared.to_csv(folder / "comparison.csv", index=False)
             seal(folder, manifest)
-            seal_whole(staging, manifest)
+            seal_whole(staging, manifest, not options.no_report)
             kept = publish(staging, output)
     show_saved(output / "embed_model", kept)
     this = command("build_embed_model.py", "--embeddings", output / "embed_model")
     print(f"to predict new rows: {this} --predict FILE")
     if not options.data:
         print(f"to carry its vectors to another table: {this} --data FILE --target COLUMN")
+    if not options.no_report:
+        print(f"open {output / 'report.html'}")
 
 
 # The model

@@ -21,12 +21,13 @@ import pandas as pd
 
 from data.cli import LateImport, command, output_folder, parser_of_both, run, start_tensorflow
 from data.progress import Progress, show_note
+from data.reports.insights import Run, write_insights
 from data.reports.neighbours import nearest_categories as nearest
 from data.reports.neighbours import neighbour_lines, write_neighbours, write_projector
 from data.reports.pictures import draw_pictures
 from data.reports.report import write_report
 from data.reports.results import seconds, write_results
-from data.reports.screen import show_columns, show_metrics, show_saved
+from data.reports.screen import show_columns, show_metrics, show_saved, show_verdict
 from data.sets.folds import out_of_fold_vectors, write_folds
 from data.sets.loading import load_embeddings
 from data.sets.manifest import describe
@@ -38,6 +39,7 @@ from data.tables.settings import settings_of
 from data.training.checkpoint import open_checkpoint
 from data.training.folds import FOLDS, tables_to_train
 from data.training.history import epochs_since_best, tell_of_explosion, told_of_stop
+from data.training.scoring import predictor
 from data.training.workers import Workers, joined_workers
 
 # TensorFlow takes seconds to import: --help and a wrong file name do without it.
@@ -100,8 +102,15 @@ def main():
             write_results(staging, dataset, history, metrics, predicted, manifest)
             write_neighbours(staging, manifest, vectors)
             write_projector(staging, manifest, vectors)
-            show_note(draw_pictures(staging, manifest, vectors, history))
-            write_report(staging, manifest)
+            if not options.no_report:
+                predict = predictor(model, dataset.encoding.target)
+                this = Run(
+                    "The model", dataset, history, metrics, predicted, predict, False, output
+                )
+                found = write_insights(staging, this, manifest)
+                show_verdict(found["verdict"])
+                show_note(draw_pictures(staging, manifest, vectors, history, found))
+                write_report(staging, manifest)
             seal(staging, manifest)
             kept = publish(staging, output)
     for line in neighbour_lines(manifest, vectors):
@@ -109,6 +118,8 @@ def main():
     show_saved(output, kept)
     own_folder = ["--embeddings", output] if options.output else []
     print(f"next: {command('build_embed_model.py', *own_folder)}")
+    if not options.no_report:
+        print(f"open {output / 'report.html'}")
 
 
 # The model

@@ -113,6 +113,11 @@ def add_options(parser):
         help="go on from the last completed epoch of the same command, interrupted",
     )
     parser.add_argument(
+        "--no-report",
+        action="store_true",
+        help="write no report.html, pictures/ and importance.csv, which takes some seconds less",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",

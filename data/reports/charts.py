@@ -116,7 +116,7 @@ def _rounded(value):
 
 
 def _linear_ticks(low, high):
-    rough = (high - low) / 4
+    rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -154,7 +154,7 @@ def curve_chart(history, title):
     if last["name"] == "validation":
         best = int(np.argmin(last["y"]))
         note = (
-            f"Lowest validation loss {number_text(last['y'][best])}, in epoch "
+            f"Lowest validation loss {last['y'][best]:.4g}, in epoch "
             f"{last['x'][best]:.0f} of {len(history)}."
         )
         lines.append(dots([last["x"][best]], [last["y"][best]], "high", "kept", size=6))
@@ -197,6 +197,8 @@ def draw_charts(path_stem, charts, title="", columns=2, height=3.4):
             _draw(axes, one)
         for axes in panels[len(charts) :]:
             axes.set_visible(False)
+        figure.get_layout_engine().execute(figure)  # once, not again for each file
+        figure.set_layout_engine("none")
         save(figure, path_stem)
     return None
 
@@ -258,17 +260,15 @@ def _draw_dots(axes, mark):
 
 def _draw_boxes(axes, mark):
     from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.patches import Rectangle
 
     corners = list(zip(mark["x0"], mark["x1"], mark["y0"], mark["y1"], strict=True))
     patches = [Rectangle((x0, y0), x1 - x0, y1 - y0) for x0, x1, y0, y1 in corners]
     collection = PatchCollection(patches, facecolor=light(mark["colour"]), linewidth=0)
     collection.set_alpha(0.8 if mark["shades"] is None else mark["shades"])
     axes.add_collection(collection, autolim=False)
-    if mark["name"]:
-        axes.add_patch(
-            Patch(facecolor=light(mark["colour"]), alpha=0.8, label=mark["name"], visible=False)
-        )
+    if mark["name"]:  # a collection of patches has no entry of its own in a legend
+        axes.plot([], [], "s", color=light(mark["colour"]), label=mark["name"])
     for (x0, x1, y0, y1), text in zip(corners, mark["texts"] or [], strict=False):
         axes.text((x0 + x1) / 2, (y0 + y1) / 2, text, ha="center", va="center", fontsize=7,
                   color=light("ink"), parse_math=False)  # fmt: skip

@@ -134,12 +134,18 @@ def other_models(task, features, seed):
     }
 
 
-def plain_features(dataset, rows, features, saved):
-    """Columns of some rows for scikit-learn: [rows, features], sparse for "one-hot"."""
+def plain_features(dataset, rows, features, saved, folds=None, with_numbers=True):
+    """Columns of some rows for scikit-learn: [rows, features], sparse for "one-hot".
+
+    Args:
+        folds: for training rows, see `compare`.
+    """
     from scipy import sparse
 
     codes, vocabularies = dataset.encoded.codes(rows), dataset.encoding.vocabularies
-    numbers = np.nan_to_num(dataset.encoded.numbers(rows)) if dataset.encoding.numerics else None
+    numbers = None
+    if with_numbers and dataset.encoding.numerics:
+        numbers = np.nan_to_num(dataset.encoded.numbers(rows))
     if numbers is not None:
         numbers = numbers / np.sqrt(1 + (numbers / 3) ** 2)
     parts = []
@@ -150,7 +156,11 @@ def plain_features(dataset, rows, features, saved):
         elif features == "embeddings" and vocabulary.column in saved:
             vectors = saved[vocabulary.column].vectors
             known = np.where(codes[:, j] < len(vectors), codes[:, j], UNSEEN)
-            parts.append(vectors[known])
+            if folds is not None and vocabulary.column in folds.vectors:
+                tables = folds.vectors[vocabulary.column]
+                parts.append(tables[folds.table_of(rows, 0), known])
+            else:
+                parts.append(vectors[known])
         else:
             parts.append(codes[:, j : j + 1].astype("float32"))
     if numbers is not None:

@@ -39,9 +39,13 @@ def new_figure(width, height, **options):
 
 def save(figure, path_stem):
     """Write <path_stem>.png and <path_stem>.svg; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     stem = str(path_stem)  # with_suffix() would cut a name at its last dot
-    figure.savefig(stem + ".png", metadata={"Software": None})
-    figure.savefig(stem + ".svg", metadata={"Date": None, "Creator": None})
+    # savefig() draws each file twice, once to measure what is not asked for here.
+    FigureCanvasAgg(figure).print_png(stem + ".png", metadata={"Software": None})
+    FigureCanvasSVG(figure).print_svg(stem + ".svg", metadata={"Date": None, "Creator": None})
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def draw_maps(folder, manifest, arrays, title=""):
     Args:
         folder: pathlib.Path that exists.
         manifest: of the set; arrays: column -> float32 [cardinality, size].
-        title: what is added to the columns' names.
+        title: of all, such as table, model and date.
     """
     target = manifest["target"]["name"]
     stems, scale = file_names(manifest["columns"]), colour_scale(manifest["columns"].values())
@@ -48,7 +48,7 @@ def draw_maps(folder, manifest, arrays, title=""):
         means = column.get("mean_target")
         draw_map(
             folder / stems[name],
-            f"{short_line(name, 60)}{title}",
+            name,
             [category_text(column, row) or "(missing)" for row in drawn],
             coordinates[:DRAWN],
             np.asarray(column["rows"])[drawn],
@@ -57,6 +57,7 @@ def draw_maps(folder, manifest, arrays, title=""):
             None if means is None else scale,
             sureness(column)[drawn],
             f"{how_many(len(drawn), len(column['vocabulary']))}; {how}",
+            title,
         )
 
 
@@ -141,7 +142,17 @@ def _layout(coordinates, rows, names, width, lowest, highest, rim):
 
 
 def draw_map(
-    path_stem, name, labels, coordinates, rows, means, target_name, scale, sure=None, note=""
+    path_stem,
+    name,
+    labels,
+    coordinates,
+    rows,
+    means,
+    target_name,
+    scale,
+    sure=None,
+    note="",
+    title="",
 ):
     """Draw one column's categories and write <path_stem>.png and <path_stem>.svg.
 
@@ -159,12 +170,13 @@ def draw_map(
         target_name: for the legend.
         scale: `ColourScale`, or None.
         sure: float [n], from 0 to 1; None for all sure.
-        note: small print under the title.
+        note: small print under the name; title: small print beside it.
     """
     coordinates, rows = np.asarray(coordinates, dtype=float), np.asarray(rows, dtype=float)
     labels = [short_line(label) for label in labels]
-    name, target_name = short_line(name, 90), short_line(target_name, 16)
-    with matplotlib_for("".join([name, target_name, *labels])):
+    name, target_name = short_line(name, 60), short_line(target_name, 16)
+    title = short_line(title, 90)
+    with matplotlib_for("".join([name, title, target_name, *labels])):
         width = 6.8 if scale is not None else 7.76  # inches, as all of these
         height = _map_height(coordinates, width)
         figure = new_figure(8, height + 0.9)
@@ -177,6 +189,10 @@ def draw_map(
             (note, 0.6, {"fontsize": 8, "color": light("soft")}),
         ):
             figure.text(0.015, 1 - below / (height + 0.9), text, parse_math=False, **style)
+        figure.text(
+            0.985, 1 - 0.34 / (height + 0.9), title, parse_math=False, ha="right", fontsize=8,
+            color=light("soft"),
+        )  # fmt: skip
         _frame(axes, coordinates)
         areas = _areas(rows)
         points = _draw_points(axes, coordinates, areas, means, scale, sure)

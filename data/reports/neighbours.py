@@ -220,7 +220,11 @@ def neighbour_lines(manifest, arrays, columns=3, lines=3):
         clearest = frequent[np.argsort(-similarities[frequent].mean(axis=1), kind="stable")]
         words = [_printable(column["vocabulary"][row - RESERVED]) for row in shown]
         near = [
-            ", ".join(f"{words[j]} {value:.2f}" for j, value in zip(row, values, strict=True))
+            ", ".join(
+                f"{words[j]} {value:.2f}"
+                for j, value in zip(row, values, strict=True)
+                if value > 0 or j == row[0]
+            )
             for row, values in zip(indices, similarities, strict=True)
         ]
         told.append(

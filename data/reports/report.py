@@ -5,19 +5,23 @@ page together.
 """
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from data.reports.advice import shareable
 from data.reports.categories import category_text, colour_scale, most_frequent, sureness
 from data.reports.charts import curve_chart
 from data.reports.errors import FEW_TEST_ROWS
+from data.reports.importance import in_order
 from data.reports.maps import PLACED, how_many, page_layouts, warning_of
 from data.reports.neighbours import nearest_known
 from data.reports.page import put_together
 from data.reports.projection import map_coordinates
+from data.sets.names import file_names
 from data.tables.encoding import MISSING
 
 LARGEST = 4_500_000  # bytes of the page
@@ -62,6 +66,7 @@ def write_report(folder, manifest):
         for path, name in ((folder, "Embeddings"), (folder / "embed_model", "Final model"))
         if (path / "metrics.json").is_file() or (path / "history.csv").is_file()
     ]
+    manifest = by_importance(manifest, models)
     page = {
         "table": manifest["table"],
         "target": manifest["target"],
@@ -69,7 +74,8 @@ def write_report(folder, manifest):
         "models": models,
         "scale": None if scale is None else asdict(scale),
         "files": _files(folder),
-        "commands": [],
+        "date": next((m["date"] for m in reversed(models) if "date" in m), None),
+        "commands": _commands(folder, manifest),
         "comparison": _csv(folder / "embed_model" / "comparison.csv"),
         "details": _details(folder, manifest),
     }
@@ -159,6 +165,8 @@ def _model(folder, name):
     for file in ("metrics.json", "report.json"):
         if (folder / file).is_file():
             model |= _json(folder / file)
+    for step in (model.get("verdict") or {}).get("next", []):
+        step["command"] = shareable(step["command"])
     return model
 
 
@@ -192,6 +200,34 @@ def _errors(folder, manifest, searchable):
         ]
         return {"model": name, "measures": list(table.columns[4:]), "rows": rows}
     return None
+
+
+def by_importance(manifest, models):
+    """The manifest with its columns in the order of their importance, where that is known.
+
+    Args:
+        models: what report.json says of each, the one to go by last; a date stands for its parts.
+    """
+    orders = [model["importance"]["order"] for model in models if "importance" in model]
+    if not orders:
+        return manifest
+    columns, dates = manifest["columns"], (manifest.get("options") or {}).get("dates") or []
+    return manifest | {"columns": {c: columns[c] for c in in_order(columns, orders[-1], dates)}}
+
+
+def _commands(folder, manifest):
+    """What can be done with the set: [{"why": text, "command": text}]."""
+    if not (folder / "embed_model" / "model.keras").is_file():
+        return []
+    place = f"saved_embeddings/{file_names([manifest['table']])[manifest['table']]}"
+    start = f"python build_embed_model.py --embeddings {shlex.quote(place)}"
+    return [
+        {"why": "Predict new rows:", "command": f"{start} --predict new_rows.csv"},
+        {
+            "why": "Carry the vectors to another table:",
+            "command": f"{start}/embed_model --data FILE --target COLUMN",
+        },
+    ]
 
 
 def _files(folder):

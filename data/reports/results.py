@@ -68,14 +68,16 @@ def stage_present(output, staging):
         stage_copy(output, staging)
 
 
-def seal_whole(staging, manifest):
+def seal_whole(staging, manifest, with_report=True):
     """A new report for the whole, which changes the set's own manifest too."""
-    own = staging / "embeddings.json"
+    own, report = staging / "embeddings.json", staging / "report.html"
     if own.exists():
         manifest = json.loads(own.read_text(encoding="utf-8"))
-    write_report(staging, manifest)
+    report.unlink(missing_ok=True)  # the one of the set before
+    if with_report:
+        write_report(staging, manifest)
     if own.exists():
         seal(staging, manifest)
-    else:
-        sync(staging / "report.html")
+    elif with_report:
+        sync(report)
         sync(staging)

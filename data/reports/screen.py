@@ -1,5 +1,7 @@
 """What both scripts print: the table of columns, and the table of metrics."""
 
+import textwrap
+
 import pandas as pd
 
 from data import one_line
@@ -55,5 +57,17 @@ def show_saved(folder, kept):
 
 def show_metrics(scores):
     """Print one small table: a line for each model, a column for each metric."""
-    frame = pd.DataFrame(scores).T
-    print(frame.to_string(float_format=lambda value: f"{value:.4g}"))
+    frame = pd.DataFrame(scores).T.astype("float64")
+    print(frame.to_string(float_format=lambda value: f"{value:.4g}", na_rep="-"))
+    if "mape" in frame and frame["mape"].isna().all():
+        show_note("mape is left out: it is not meaningful with targets near 0.")
+
+
+def show_verdict(verdict):
+    """Print how good the result is, what it hangs on, and what to try next."""
+    print("\n" + textwrap.fill(one_line(verdict["text"]), 100))
+    for sentence in verdict["hangs_on"]:
+        print(textwrap.fill(one_line(sentence), 100, initial_indent="- ", subsequent_indent="  "))
+    print("what next:")
+    for step in verdict["next"]:
+        print(f"  {step['why']}\n    {one_line(step['command'])}")

@@ -1,14 +1,15 @@
 // Charts as data/reports/charts.py describes them: axes with their ticks, and marks.
 
 const CHART_WIDTH = 420;
-const CHART_HEIGHT = 270;
+const LINE_HEIGHT = 18; // of a name on the vertical axis
 
 function drawChart({ title, note: caption, x, y, marks }) {
   const widest = Math.max(0, ...y.ticks.map(([, text]) => textWidth(cut(text, 22))));
   const left = Math.min(170, 26 + widest),
     right = CHART_WIDTH - 12,
+    height = Math.max(270, y.ticks.length * LINE_HEIGHT + 60),
     top = 10,
-    bottom = CHART_HEIGHT - 42;
+    bottom = height - 42;
   const scale = (axis, from, to) => {
     const warp = axis.log ? Math.log : (value) => value;
     const low = warp(axis.low),
@@ -18,7 +19,7 @@ function drawChart({ title, note: caption, x, y, marks }) {
   const at = { x: scale(x, left, right), y: scale(y, bottom, top) };
   const svg = s("svg", {
     class: "chart",
-    viewBox: `0 0 ${CHART_WIDTH} ${CHART_HEIGHT}`,
+    viewBox: `0 0 ${CHART_WIDTH} ${height}`,
     role: "img",
     "aria-label": [title, caption].filter(Boolean).join(". "),
   });
@@ -167,4 +168,5 @@ const DRAWN = {
     );
   },
 };
-const charts = (list) => h("div", { class: "charts" }, list.map(drawChart));
+const charts = (list) =>
+  h("div", { class: list.length === 1 ? "charts single" : "charts" }, list.map(drawChart));

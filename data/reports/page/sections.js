@@ -58,50 +58,52 @@ function comparisons({ measure, comparisons: lines }) {
     "div",
     {},
     table(
-      [measure.title, "Theirs", "Ours", "Difference", "95% interval", ""],
+      [`${measure.title} beside`, "Difference", "95% interval", "", "Theirs", "Ours"],
       lines.map((line) => [
         line.with,
-        line.theirs,
-        line.ours,
         line.change,
         line.interval,
         line.words,
+        line.theirs,
+        line.ours,
       ]),
-      [0, 5],
+      [0, 3],
     ),
     note(measure.note),
   );
 }
 
 function metricsTable(scored, open) {
-  const base = scored.at(-1).baseline || {};
-  const others = Object.entries(last.peers || {});
   const metrics = Object.keys(scored.at(-1).test);
-  const cell = (name, value) =>
-    isNumber(value)
-      ? formatted(name)(value)
-      : h("span", { class: "soft" }, name === "mape" ? "not meaningful: targets near 0" : "–");
-  const rows = metrics.map((name) => [
-    h("span", {}, titled(name), METRICS[name] ? h("small", {}, METRICS[name][2]) : null),
-    cell(name, base[name]),
-    ...others.map(([, scores]) => cell(name, scores[name])),
-    ...scored.map((model) => cell(name, model.test[name])),
-    ...scored.map((model) => cell(name, (model.validation || {})[name])),
-  ]);
-  const titles = [
-    "Metric",
-    "Knowing nothing",
-    ...others.map(([name]) => name),
-    ...scored.map((model) => model.name),
-    ...scored.map((model) => `${model.name}, validation rows`),
+  const meaningful = metrics.filter((name) => scored.some((model) => isNumber(model.test[name])));
+  const line = (title, scores) => [
+    title,
+    ...meaningful.map((name) => formatted(name)((scores || {})[name])),
+  ];
+  const rows = [
+    line("knowing nothing", scored.at(-1).baseline),
+    ...Object.entries(last.peers || {}).map(([name, scores]) => line(name, scores)),
+    ...scored.map((model) => line(model.name, model.test)),
+    ...scored.map((model) => line(`${model.name}, validation rows`, model.validation)),
   ];
   const nothing =
     page.target.task === "regression"
       ? "the mean of the training rows"
       : "the classes' shares among the training rows";
+  const left = metrics.length > meaningful.length && metrics.includes("mape");
   const details = folded(
     "All figures",
-    table(titles, rows),
+    table(["", ...meaningful.map(titled)], rows),
+    h(
+      "dl",
+      { class: "pairs" },
+      meaningful
+        .filter((name) => METRICS[name])
+        .map((name) => [h("dt", {}, titled(name)), h("dd", {}, METRICS[name][2])]),
+      left
+        ? [h("dt", {}, "MAPE"), h("dd", {}, "left out: not meaningful, for there are targets near 0")]
+        : [],
+    ),
     note(
       `On ${count((scored.at(-1).rows || {}).test || 0)} test rows that training never saw, where not said otherwise. Knowing nothing is to predict ${nothing}.`,
       scored.some((model) => model.last_fit_epochs_with_validation_rows)
@@ -125,10 +127,10 @@ function showTrust() {
       h("h3", {}, "What the result hangs on"),
       h("ul", { class: "points" }, verdict.hangs_on.map((text) => h("li", {}, text))),
     );
-  if (list.length) section.append(charts(list.slice(0, 2)));
+  if (list.length) section.append(charts(list.slice(0, 3)));
   if (threshold) section.append(thresholdTable(threshold));
-  if (list.length > 2)
-    section.append(folded(`${plural(list.length - 2, "more picture")}`, charts(list.slice(2))));
+  if (list.length > 3)
+    section.append(folded(`${plural(list.length - 3, "more picture")}`, charts(list.slice(3))));
   if (curves.length)
     section.append(
       folded(
@@ -211,21 +213,21 @@ function showEffects() {
       note(
         "The mean prediction while the column takes each value and all else stays as it is (partial dependence), with some single rows, and below how often the values occur. Where the column hangs together with others, some of these rows do not exist.",
       ),
-      charts(effects.numbers.slice(0, 2)),
-      ...(effects.numbers.length > 2
-        ? [folded(plural(effects.numbers.length - 2, "more numeric column"), charts(effects.numbers.slice(2)))]
+      charts(effects.numbers.slice(0, 3)),
+      ...(effects.numbers.length > 3
+        ? [folded(plural(effects.numbers.length - 3, "more numeric column"), charts(effects.numbers.slice(3)))]
         : []),
     );
   if (effects.categories.length)
     section.append(
       h("h3", {}, "Categorical columns"),
       note(effects.note),
-      charts(effects.categories.slice(0, 2)),
-      ...(effects.categories.length > 2
+      charts(effects.categories.slice(0, 3)),
+      ...(effects.categories.length > 3
         ? [
             folded(
-              plural(effects.categories.length - 2, "more categorical column"),
-              charts(effects.categories.slice(2)),
+              plural(effects.categories.length - 3, "more categorical column"),
+              charts(effects.categories.slice(3)),
             ),
           ]
         : []),

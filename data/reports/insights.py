@@ -1,0 +1,152 @@
+"""What a run finds out about its result, for the screen, the pictures and the page: report.json."""
+
+import datetime
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.reports import advice
+from data.reports.effects import NOTE as CATEGORIES_NOTE
+from data.reports.effects import category_effects, number_effects
+from data.reports.importance import (
+    column_groups,
+    importance_report,
+    in_order,
+    permutation_importance,
+    unimportant,
+    write_importance,
+)
+from data.reports.outcomes import outcome_charts, threshold_counts
+from data.reports.peers import NOTHING, peer_predictions
+from data.reports.verdict import EMBEDDINGS, judge
+from data.tables.dates import elapsed_column
+from data.training.scoring import score
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training whose result is looked at.
+
+    Attributes:
+        name: of the model, as the beginning of a sentence.
+        dataset: `data.tables.dataset.Dataset`; history: DataFrame, one row an epoch.
+        metrics: what metrics.json holds; predicted: of all test rows.
+        predict: function of (codes, numbers), see `data.training.scoring.predictor`.
+        numbers: whether the model takes numeric columns.
+        output: folder of the set, once it is published.
+        before: predictions of all test rows by the first script's model, or None.
+    """
+
+    name: str
+    dataset: object
+    history: object
+    metrics: dict
+    predicted: np.ndarray
+    predict: object
+    numbers: bool
+    output: Path
+    before: np.ndarray | None = None
+
+
+def write_insights(folder, run, manifest):
+    """Find out what there is to know of a run, and write report.json and importance.csv.
+
+    Args:
+        folder: of the set that is being written; run: `Run`; manifest: of the set.
+
+    Returns:
+        dict, what report.json holds: "date"; "verdict", see `data.reports.verdict.judge`, with
+        "hangs_on" and "next"; "peers", their metrics by name; "importance", see
+        `data.reports.importance.importance_report`; "charts"; "threshold", see
+        `data.reports.outcomes.threshold_counts`; "effects", see `effects_of`.
+    """
+    importance = permutation_importance(
+        run.dataset, run.predict, column_groups(run.dataset, run.numbers)
+    )
+    verdict, peers = verdict_on(run)
+    useless = set(unimportant(importance)) & {v.column for v in run.dataset.encoding.vocabularies}
+    rate = float(run.history["learning_rate"].iloc[-1]) if len(run.history) else 0.0
+    verdict["next"] = advice.next_steps(
+        run.dataset, verdict, sys.argv, run.output, rate, sorted(useless)
+    )
+    target, test = run.dataset.encoding.target, run.dataset.split["test"][:]
+    actual, columns = run.dataset.target[test], importance_report(importance)
+    found = {
+        "date": datetime.date.today().strftime("%d %B %Y").lstrip("0"),
+        "verdict": verdict,
+        "peers": peers,
+        "importance": columns,
+        "charts": outcome_charts(target, actual, run.predicted, test_dates(run.dataset)),
+        "threshold": threshold_counts(target, actual, run.predicted),
+        "effects": effects_of(run, manifest, columns["order"]),
+    }
+    write_importance(folder, importance)
+    text = json.dumps(found, indent=1, allow_nan=False)
+    (Path(folder) / "report.json").write_text(text + "\n", encoding="utf-8")
+    return found
+
+
+def effects_of(run, manifest, order):
+    """What the columns do: dict of "numbers" and "categories", lists of charts in the order of
+    importance, and "note", how to read the second."""
+    dates = run.dataset.settings["dates"]
+    numbers = [n.column for n in run.dataset.encoding.numerics] if run.numbers else []
+    categories = in_order(manifest["columns"], order, dates)
+    return {
+        "numbers": number_effects(run.dataset, run.predict, in_order(numbers, order, dates)),
+        "categories": category_effects(run.dataset, manifest, run.predicted, categories),
+        "note": CATEGORIES_NOTE,
+    }
+
+
+def test_dates(dataset):
+    """The first date of each test row, float64 days since 1970; None without dates."""
+    for column, role in dataset.roles.items():
+        elapsed = elapsed_column(column)
+        if role.role == "date" and elapsed in dataset.table.numeric:
+            position = dataset.table.numeric.index(elapsed)
+            return dataset.table.numbers[dataset.split["test"][:], position]
+    return None
+
+
+def verdict_on(run):
+    """The verdict with what it hangs on, and the scores of the peers.
+
+    Returns:
+        (dict: see `judge`, with "hangs_on"; dict of peer -> scores)
+    """
+    dataset = run.dataset
+    target, seed = dataset.encoding.target, dataset.settings["seed"]
+    position, others = peer_predictions(dataset, run.numbers, seed)
+    actual = dataset.target[dataset.split["test"][:][position]]
+    scores = {
+        other: score(target, actual, values) for other, values in others.items() if other != NOTHING
+    }
+    if run.before is not None:
+        others[EMBEDDINGS] = run.before[position]
+    verdict = judge(target, actual, run.predicted[position], others, run.name)
+    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history)
+    return verdict, scores
+
+
+def first_predictions(output, dataset):
+    """What the first script's model predicts for the same test rows; None without its file."""
+    path, target = Path(output) / "test_predictions.csv", dataset.encoding.target
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path, low_memory=False)
+    test = dataset.split["test"]
+    if len(table) != len(test):
+        return None
+    if not np.array_equal(table["row"], dataset.table.source_rows(test[:])):
+        return None
+    columns = [f"probability_{label}" for label in target.classes]
+    if target.task == "regression":
+        columns = ["predicted", "predicted_median"]
+    if not set(columns) <= set(table):
+        return None
+    return table[columns].to_numpy("float64")

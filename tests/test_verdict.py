@@ -1,0 +1,251 @@
+"""The verdict: words that follow from the numbers, and claim no more than these hold."""
+
+import shlex
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.reports.advice import command_of, hangs_on, next_steps, shareable
+from data.reports.bootstrap import paired_difference
+from data.reports.importance import (
+    column_groups,
+    importance_report,
+    permutation_importance,
+    unimportant,
+)
+from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions
+from data.reports.verdict import EMBEDDINGS, dominance, judge
+from data.tables.encoding import Numeric, Target, Vocabulary
+from data.training.scoring import relative_error, score
+
+REGRESSION = Target("price", "regression", "identity", 10.0, 3.0)
+BINARY = Target("bought", "binary", classes=["no", "yes"])
+
+
+def make_dataset(target=REGRESSION, rows=3000, roles=None, **settings):
+    """A dataset of a column that tells, one of noise, the parts of a date, and a number."""
+    random = np.random.default_rng(0)
+    codes = random.integers(2, 12, (rows, 4)).astype("int32")
+    numbers = random.normal(size=(rows, 1)).astype("float32")
+    signal = codes[:, 0] + 0.5 * codes[:, 2] + numbers[:, 0]
+    if target.task == "regression":
+        values = signal + random.normal(0, 0.5, rows)
+    else:
+        values = (signal + random.normal(0, 0.5, rows) > signal.mean()).astype("int64")
+    parts = np.split(np.arange(rows), [rows // 2, rows // 4 * 3])
+    names = ["tells", "noise", "day_month", "day_week"]
+    columns = {name: SimpleNamespace(role="categorical") for name in ("tells", "noise")}
+    train = values[parts[0]]
+    return SimpleNamespace(
+        encoding=SimpleNamespace(
+            vocabularies=[Vocabulary(n, "int", list(range(10))) for n in names],
+            numerics=[Numeric("number", 0.0, 1.0, 0)],
+            target=target,
+        ),
+        encoded=SimpleNamespace(codes=lambda r: codes[r], numbers=lambda r: numbers[r]),
+        target=values,
+        prior=train.mean() if target.task == "regression" else np.bincount(train) / len(train),
+        split=dict(zip(("train", "validation", "test"), parts, strict=True)),
+        settings={"seed": 0, "split_by": None, "test_data": [], "dates": ["day"]} | settings,
+        roles=roles or columns | {"day": SimpleNamespace(role="date")},
+        table=SimpleNamespace(source_rows=lambda r: r),
+    )
+
+
+def history(loss=1.0, val_loss=1.1, rate=0.004):
+    return pd.DataFrame({"loss": [loss], "val_loss": [val_loss], "learning_rate": [rate]})
+
+
+def judged(ours, others, target=REGRESSION, actual=None):
+    actual = np.random.default_rng(1).normal(10, 3, 2000) if actual is None else actual
+    return actual, judge(target, actual, ours(actual), {n: f(actual) for n, f in others.items()},
+                         "The model")  # fmt: skip
+
+
+def off_by(size, seed=0):
+    """Predictions that miss by so much."""
+    return lambda actual: both(actual + size * np.random.default_rng(seed).normal(size=len(actual)))
+
+
+def both(values):
+    """The same as mean and as median."""
+    return np.column_stack([values, values])
+
+
+def nothing(actual):
+    return both(np.full(len(actual), 10.0))
+
+
+# ----------------------------------------------------------------------------------- the bootstrap
+
+
+@pytest.mark.parametrize("rows", [400, 20_000])
+def test_intervals_hold_the_truth_as_often_as_they_say(rows):
+    held = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        found = paired_difference(
+            random.exponential(0.8, rows), random.exponential(1.0, rows), root=False
+        )
+        held += found.low <= -0.2 <= found.high
+    assert 50 <= held <= 60
+
+
+def test_a_difference_inside_the_noise_is_none_and_pairs_count():
+    random = np.random.default_rng(0)
+    ours = random.exponential(1, 500)
+    assert paired_difference(ours, random.permutation(ours), False).words == "no clear difference"
+    # the same rows, each a little harder for the other: clear, though less than the noise
+    found = paired_difference(ours, 1.02 * ours, False)
+    assert found.words == "better" and found.high < 0
+    assert paired_difference(1.02 * ours, ours, False).words == "worse"
+    assert paired_difference(ours, ours, True).words == "no clear difference"
+
+
+# --------------------------------------------------------------------------------------- the words
+
+
+def test_a_good_model_is_called_good_with_intervals():
+    others = {NOTHING: nothing, LINEAR: off_by(2, 1), TREES: off_by(1.5, 2), EMBEDDINGS: off_by(2)}
+    _, verdict = judged(off_by(1), others)
+    assert verdict["level"] == "good" and not verdict["failed"]
+    assert f"better than {LINEAR} and than {TREES}" in verdict["text"]
+    assert "50% " in verdict["text"] and "off the error" in verdict["text"]
+    assert [line["words"] for line in verdict["comparisons"]] == ["better"] * 4
+    assert all(" to " in line["interval"] for line in verdict["comparisons"])
+
+
+def test_what_may_be_chance_is_never_called_better():
+    others = {NOTHING: nothing, LINEAR: off_by(1.001, 1), TREES: off_by(1, 2)}
+    _, verdict = judged(off_by(1), others)
+    assert verdict["words"][TREES] == verdict["words"][LINEAR] == "no clear difference"
+    assert verdict["level"] == "fair" and "about as much as" in verdict["text"]
+    assert "good" not in verdict["text"] and "better" not in verdict["text"].split(";")[0]
+
+
+def test_trees_that_do_better_are_told():
+    _, verdict = judged(off_by(1), {NOTHING: nothing, LINEAR: off_by(2, 1), TREES: off_by(0.5, 2)})
+    assert verdict["level"] == "fair" and "but boosted trees do better" in verdict["text"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        (nothing, "no better than knowing nothing"),
+        (off_by(4), "worse than knowing nothing"),
+        (lambda actual: both(actual * 1e4), "The training has failed: the error is"),
+    ],
+)
+def test_a_result_that_is_no_good_says_so_and_what_to_try(ours, words):
+    _, verdict = judged(ours, {NOTHING: nothing, LINEAR: off_by(2, 1), TREES: off_by(1, 2)})
+    assert verdict["level"] == "bad" and words in verdict["text"]
+    (step,) = next_steps(make_dataset(), verdict, ["x/build_embed_model.py"], "out", 0.004)
+    assert step["command"] == "python build_embed_model.py --learning-rate 0.0004"
+    given = ["build_embeddings.py", "--learning-rate", "5", "--epochs", "3"]
+    (step,) = next_steps(make_dataset(), verdict, given, "out", 5.0)
+    assert step["command"] == "python build_embeddings.py --epochs 3"
+
+
+def test_one_row_that_carries_the_error_is_told_and_does_not_decide():
+    dataset = make_dataset()
+    test = dataset.split["test"]
+    dataset.target = dataset.target.copy()
+    dataset.target[test[7]] = 4000.0
+    actual = dataset.target[test]
+    predicted = both(np.where(actual == 4000.0, 12.0, actual + 0.5))
+    metrics = {"test": {"rmse": 150.0}, "validation": {"rmse": 140.0}}
+    (sentence, *_) = hangs_on(dataset, predicted, metrics, history())
+    assert "One test row of 750 carries 100% of the squared error" in sentence
+    assert f"row {test[7]} " in sentence and "0.5" in sentence
+    found = judge(REGRESSION, actual, predicted, {NOTHING: nothing(actual)}, "The model")
+    assert "mean absolute error" in found["text"] and found["words"][NOTHING] == "better"
+    assert dominance(np.ones(1000)) == (pytest.approx(0.01), 10)
+
+
+def test_what_a_result_hangs_on():
+    dataset = make_dataset(BINARY)
+    dataset.target = dataset.target.copy()
+    dataset.target[dataset.split["test"][5:]] = 0
+    codes = dataset.encoded.codes
+    dataset.encoded.codes = lambda r: np.where(np.arange(4) == 1, 1, codes(r))
+    dataset.split["test"] = dataset.split["test"][:200]
+    predicted = np.full((200, 2), 0.5)
+    metrics = {"test": {"log_loss": 0.7}, "validation": {"log_loss": 0.4}}
+    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9)))
+    for words in ("200 test rows only", "fewer than 30 test rows: yes", "dates (day)",
+                  "noise (100%)", "It overfits", "0.7 on test rows and 0.4"):  # fmt: skip
+        assert words in text
+    calm = hangs_on(make_dataset(split_by="day"), both(make_dataset().target[2250:]), {
+        "test": {"rmse": 1.0}, "validation": {"rmse": 1.1}}, history())  # fmt: skip
+    assert calm == []
+
+
+def test_commands_are_those_of_the_run_and_safe_to_copy():
+    verdict = {"failed": False, "words": {NOTHING: "better"}}
+    given = ["build_embeddings.py", "--data", "/home/me/my sales.csv", "--target", "a b"]
+    first, second, third = next_steps(make_dataset(), verdict, given, "out/my set", 0.01, ["noise"])
+    assert shlex.split(first["command"])[2:] == [*given[1:], "--split-by", "day"]
+    assert shlex.split(second["command"])[1:] == [
+        "build_embed_model.py", "--embeddings", "out/my set",
+    ]  # fmt: skip
+    assert third["command"].endswith("--drop noise")
+    assert "/home" not in shareable(first["command"])
+    assert command_of("s.py", ["--drop", "a", "b", "--seed", "3"], "--drop", "c") == (
+        "python s.py --seed 3 --drop c"
+    )
+
+
+def test_mape_is_left_out_where_it_means_nothing():
+    actual = np.random.default_rng(0).exponential(1, 1000) + 0.5
+    assert relative_error(actual, 1.1 * actual) == pytest.approx(0.1)
+    near = np.where(np.arange(1000) % 10 == 0, 1e-6, actual)
+    assert relative_error(near, actual) is None
+    assert relative_error(np.zeros(5), np.ones(5)) is None
+    assert score(REGRESSION, near, both(actual))["mape"] is None
+
+
+# ------------------------------------------------------------------------------ peers, importance
+
+
+@pytest.mark.parametrize("target", [REGRESSION, BINARY])
+def test_peers_learn_what_there_is_and_numbers_only_where_they_may(target):
+    dataset = make_dataset(target)
+    position, found = peer_predictions(dataset, True, 0)
+    assert list(found) == [NOTHING, LINEAR, TREES] and len(position) == 750
+    _, without = peer_predictions(dataset, False, 0)
+    actual = dataset.target[dataset.split["test"]]
+    first = next(iter(score(target, actual, found[LINEAR])))
+    errors = {
+        kind: [score(target, actual, some[name])[first] for name in found]
+        for kind, some in (("with", found), ("without", without))
+    }
+    for kind in errors:
+        assert max(errors[kind][1:]) < 0.7 * errors[kind][0]
+    assert errors["with"][1] < 0.8 * errors["without"][1]
+
+
+def test_importance_finds_what_tells_and_takes_a_date_as_one():
+    dataset = make_dataset()
+    groups = column_groups(dataset, True)
+    assert groups == {"tells": ([0], []), "noise": ([1], []), "day": ([2, 3], []),
+                      "number": ([], [0])}  # fmt: skip
+    assert "number" not in column_groups(dataset, False)
+    found = permutation_importance(
+        dataset,
+        lambda codes, numbers: both(codes[:, 0] + 0.5 * codes[:, 2] + numbers[:, 0]),
+        groups,
+    )
+    assert found["column"].tolist() == ["tells", "day", "number", "noise"]
+    assert (found["importance"][:3] > 0).all() and found["importance"][3] == 0
+    # of independent columns: twice the variance of what they add, in units of the target's
+    expected = 2 * np.var(dataset.encoded.codes(dataset.split["test"])[:, 0]) / 9
+    assert found["importance"][0] == pytest.approx(expected, rel=0.1)
+    assert found["low"][0] < found["importance"][0] < found["high"][0]
+    assert unimportant(found) == ["noise"]
+    report = importance_report(found)
+    assert report["order"] == found["column"].tolist()
+    assert report["text"].startswith("tells, day and number matter most. Without noise the model")
+    shares = report["chart"]["marks"][0]["x1"]
+    assert shares == sorted(shares, reverse=True)
