@@ -193,7 +193,7 @@ def test_commands_are_those_of_the_run_and_safe_to_copy():
     assert third["command"].endswith("--drop noise")
     assert "/home" not in shareable(first["command"])
     assert command_of("s.py", ["--drop", "a", "b", "--seed", "3"], "--drop", "c") == (
-        "python s.py --seed 3 --drop c"
+        "python s.py --seed 3 --drop a b c"
     )
 
 

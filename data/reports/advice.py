@@ -193,13 +193,18 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=()):
 
 
 def command_of(script, arguments, option=None, *values):
-    """The same command with an option and its values; the value None takes the option out."""
+    """The same command with an option and its values; the value None takes the option out.
+
+    Columns for --drop come beside those that are dropped already.
+    """
     arguments = list(arguments)
     if option in arguments:
         start = arguments.index(option)
         stop = start + 1
         while stop < len(arguments) and not arguments[stop].startswith("--"):
             stop += 1
+        if option == "--drop":
+            values = (*arguments[start + 1 : stop], *values)
         arguments[start:stop] = []
     if option is not None and values != (None,):
         arguments += [option, *values]
