@@ -33,7 +33,7 @@ from data.reports import comparison
 from data.reports.insights import Run, first_predictions, write_insights
 from data.reports.pictures import draw_found
 from data.reports.results import first_metrics, seal_whole, seconds, stage_present, write_results
-from data.reports.screen import show_columns, show_metrics, show_saved, show_verdict
+from data.reports.screen import show_dataset, show_metrics, show_saved, show_verdict
 from data.sets import prediction, reuse
 from data.sets.final_model import load_model
 from data.sets.folds import fold_tables
@@ -85,7 +85,7 @@ def main():
             recorded=recorded,
             resume=options.resume,
         )
-        show_columns(dataset)
+        show_dataset(dataset, told_before=options.data is None)
         reuse.check_uses(dataset, options)
         matches = reuse.match_columns(dataset, saved)
         reuse.show_matches(matches)

@@ -27,7 +27,7 @@ from data.reports.neighbours import neighbour_lines, write_neighbours, write_pro
 from data.reports.pictures import draw_pictures
 from data.reports.report import write_report
 from data.reports.results import seconds, write_results
-from data.reports.screen import show_columns, show_metrics, show_saved, show_verdict
+from data.reports.screen import show_dataset, show_metrics, show_saved, show_verdict
 from data.sets.folds import out_of_fold_vectors, write_folds
 from data.sets.loading import load_embeddings
 from data.sets.manifest import describe
@@ -65,7 +65,7 @@ def main():
     with joined_workers() as workers, working_folder(output, workers.is_chief) as work:
         # Read and encode; everything is fitted on training rows alone.
         dataset = read_dataset(settings_of(options), work / "cache", resume=options.resume)
-        show_columns(dataset)
+        show_dataset(dataset)
 
         # Build and train the model of the categorical columns.
         start_tensorflow()

@@ -130,6 +130,7 @@ def test_what_the_sets_hold(task):
     expected |= {
         "test_predictions.csv",
         "report.html",
+        "vectors.parquet",
         "pictures/curves.png",
         "pictures/curves.svg",
     }

@@ -67,7 +67,9 @@ def model(tmp_path_factory):
     assert "categorical" in line and "few integers" in line and "8 x 4" in line
     assert "rows_weekday" in first.stdout and "rows_year" not in first.stdout
     second = succeeded(call(SECOND, "--embeddings", output, "--epochs", 2, cwd=folder))
-    assert "rows_weekday" in second.stdout
+    # The second one, of the same table, tells which column has vectors, not what each is again.
+    assert "rows_weekday" in second.stdout and "few integers" not in second.stdout
+    assert "480 train, 60 validation, 60 test rows" in second.stdout
     return output, folder
 
 
@@ -340,3 +342,27 @@ def test_wild_tables_train_to_finite_results(task, tmp_path):
         assert set(found["actual"]) == {"fine", "fraud"}  # the split is stratified
     else:
         assert (found["actual"] < 0).any() and (found["actual"] == 0).any()
+
+
+def test_loading_takes_under_two_seconds_beyond_tensorflow(model, tmp_path):
+    """In a fresh process in another folder, as README.md says; seconds of the processor."""
+    output, folder = model
+    code = (
+        "import sys, time, tensorflow, keras\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "start = time.process_time()\n"
+        "from build_embed_model import load_model\n"
+        "model = load_model(sys.argv[1])\n"
+        "print(time.process_time() - start)\n"
+        "import pandas\n"
+        "print(len(model.predict(pandas.read_csv(sys.argv[2]))))\n"
+    )
+    new = write(new_table(12, 10), folder / "elsewhere.csv")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, output, new],
+        check=False, capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seconds, rows = done.stdout.split()
+    assert float(seconds) < 2 and rows == "12"

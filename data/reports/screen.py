@@ -11,8 +11,25 @@ from data.tables.description import task_line
 from data.tables.encoding import MISSING
 
 
+def show_dataset(dataset, told_before=False):
+    """Print what each column is used as, the rows of each part, and what was done about odd things.
+
+    Args:
+        told_before: the first script has told it of the same table; the rows of each part will do.
+    """
+    if not told_before:
+        show_columns(dataset)
+    rows = {part: f"{len(rows):,}" for part, rows in dataset.split.items()}
+    print(", ".join(f"{count} {part}" for part, count in rows.items()), "rows")
+    if not told_before:
+        for line in (task_line(dataset.encoding.target), *dataset.split_lines):
+            print(one_line(line))
+        for note in dataset.notes:
+            show_note(note)
+
+
 def show_columns(dataset):
-    """Print what each column is used as, aligned, and what was done about odd things."""
+    """Print what each column is used as, aligned."""
     vocabularies = {v.column: v for v in dataset.encoding.vocabularies}
     numerics = {n.column: n for n in dataset.encoding.numerics}
     lines = []
@@ -36,12 +53,6 @@ def show_columns(dataset):
                     kind = "categorical" if part in vocabularies else "numeric"
                     add(part, kind, "part of a date")
     print(pd.DataFrame(lines).to_string(index=False))
-    rows = {part: f"{len(rows):,}" for part, rows in dataset.split.items()}
-    print(", ".join(f"{count} {part}" for part, count in rows.items()), "rows")
-    for line in (task_line(dataset.encoding.target), *dataset.split_lines):
-        print(one_line(line))
-    for note in dataset.notes:
-        show_note(note)
 
 
 def show_saved(folder, kept):
