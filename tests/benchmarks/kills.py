@@ -251,9 +251,10 @@ def look(output):
 
 
 def left_over(output):
-    """What stands in the working folder beside a set, other than its lock and the cached table."""
+    """What stands in the working folder beside a set, other than its lock, the cached table and the
+    set that was replaced."""
     working = output.parent / f".{output.name}"
-    return {path.name for path in working.glob("*")} - {"lock", "cache"}
+    return {path.name for path in working.glob("*")} - {"lock", "cache", "replaced"}
 
 
 def write_table(path, rows=60, seed=0):
