@@ -14,7 +14,6 @@ saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs 
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -434,20 +433,7 @@ def parse():
 def add_reuse_options(parser):
     """The options that this script has beside those of both."""
     vectors = parser.add_argument_group("the saved embeddings")
-    vectors.add_argument(
-        "--embeddings",
-        nargs="+",
-        type=Path,
-        metavar="FOLDER",
-        help="sets that build_embeddings.py saved, or the embed_model/ in one, whose vectors have "
-        "learned for longer (default: the one saved last)",
-    )
-    vectors.add_argument(
-        "--use",
-        nargs="+",
-        metavar="SAVED=COLUMN",
-        help="a saved column for a column of another name; SET:SAVED=COLUMN where two sets have it",
-    )
+    reuse.add_options(vectors)
     how = vectors.add_mutually_exclusive_group()
     for spelling, way, text in (
         ("--frozen", "frozen", "keep the vectors as they are"),

@@ -70,6 +70,24 @@ class SavedModel:
     lacking: list = field(default_factory=list)
 
 
+def add_options(group):
+    """The options that say which saved vectors serve which columns."""
+    group.add_argument(
+        "--embeddings",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="sets that build_embeddings.py saved, or the embed_model/ in one, whose vectors have "
+        "learned for longer (default: the one saved last)",
+    )
+    group.add_argument(
+        "--use",
+        nargs="+",
+        metavar="SAVED=COLUMN",
+        help="a saved column for a column of another name; SET:SAVED=COLUMN where two sets have it",
+    )
+
+
 def load_sets(options):
     """The saved sets to use: those named, else the one saved last.
 
