@@ -6,11 +6,19 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from test_reading import read, refusal
 
+from data import InputError
 from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
 from data.tables.formats import chunks
+from data.tables.kinds import Values
+from data.tables.notation import PLAIN
+from data.tables.recognition import notations, settle
+from data.tables.values import to_numbers
 
 RANDOM = np.random.default_rng(0)
 AMOUNTS = (RANDOM.lognormal(8, 2, 300)).round(2)
@@ -142,6 +150,43 @@ def test_other_columns_tell_what_one_leaves_open(tmp_path):
         assert found[0] == expected, (name, list(more))
     # What a program has written tells nothing of what was written for people.
     assert "two ways" in refusal(read, tmp_path, table(OPEN["€."], **plain))
+
+
+@st.composite
+def styles(draw):
+    """A function that writes a number, always in one way."""
+    decimal = draw(st.sampled_from(".,"))
+    thousands = draw(st.sampled_from([mark for mark in ("", ".", ",", " ", "'", "\u00a0")
+                                      if mark != decimal]))  # fmt: skip
+    before, after = draw(st.sampled_from([("", "")] * 3 + [("€ ", ""), ("", " €"), ("", "%"),
+                                                           ("CHF ", ""), ("", " kg")]))  # fmt: skip
+    minus = draw(st.sampled_from(["-{}", "−{}", "({})", "{}-"]))
+    decimals, short = draw(st.integers(0, 4)), draw(st.booleans())
+
+    def write(number):
+        text = f"{abs(number):,.{decimals}f}"
+        if short and decimals:
+            text = text.rstrip("0").rstrip(".")
+        text = text.translate(str.maketrans({",": thousands, ".": decimal}))
+        text = f"{before}{text}{after}"
+        return minus.format(text) if number < 0 else text
+
+    return write, decimals
+
+
+@given(st.lists(st.floats(-1e7, 1e7) | st.integers(-3000, 3000), min_size=1, max_size=40), styles())
+@hypothesis_settings(max_examples=400, deadline=None)
+def test_numbers_come_back_as_they_were_or_are_asked_about(some, style):
+    write, decimals = style
+    texts = [write(number) for number in some]
+    codes, distinct = pd.factorize(np.array(texts, dtype=object))
+    sample = settle({"x": Values(list(distinct), codes)}, {})
+    try:
+        notation = notations(sample, {"x": "numeric"}).get("x", PLAIN)
+        found = to_numbers(pd.Series(texts, dtype=object), notation=notation)
+    except InputError:
+        return
+    np.testing.assert_array_equal(found, [float(f"{number:.{decimals}f}") for number in some])
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,8 @@ from data.tables.sources import fetch_databases, find_files, table_name
 from data.tables.sql import is_database
 from data.training.scoring import prediction_columns
 
-FILE_OPTIONS = (
-    "separator",
-    "quote",
-    "encoding",
-    "sheet",
-    "sql",
-)  # new rows may come in another format
+# New rows may come in another format.
+FILE_OPTIONS = ("separator", "quote", "encoding", "sheet", "sql")
 # What --predict takes; it would do nothing with any other option.
 OPTIONS = ("predict", "embeddings", "output", "replace", "with_input", "key", *FILE_OPTIONS)
 
