@@ -174,7 +174,15 @@ def styles(draw):
     return write, decimals
 
 
-@given(st.lists(st.floats(-1e7, 1e7) | st.integers(-3000, 3000), min_size=1, max_size=40), styles())
+SOME = st.lists(st.floats(-1e7, 1e7) | st.integers(-3000, 3000), min_size=1, max_size=40)
+# Three decimals, or none: the most that leaves it open whether a mark groups digits.
+THREE = st.lists(
+    st.integers(1001, 999_999).map(lambda n: n / 1000) | st.integers(1, 999),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@given(SOME | THREE, styles())
 @hypothesis_settings(max_examples=400, deadline=None)
 def test_numbers_come_back_as_they_were_or_are_asked_about(some, style):
     write, decimals = style

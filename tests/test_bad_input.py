@@ -55,6 +55,10 @@ def folder(tmp_path_factory):
     write(TABLE.assign(shop=[f"s{i}" for i in range(60)]), folder / "classes.csv")
     write(TABLE.assign(when="01/02/2024"), folder / "when.csv")
     write(TABLE.rename(columns={"x": "line\nbreak"}), folder / "break.csv")
+    open_marks = [f"{1000 + 7 * i:,}" for i in range(60)]
+    write(TABLE[["city", "shop"]].assign(price=open_marks), folder / "marks.csv")
+    write(TABLE.assign(hp=["--" if i % 4 == 1 else i / 7 for i in range(60)]), folder / "hp.csv")
+    (folder / "short.csv").write_bytes(b"city,sales\n" + b"Oslo,1\n" * 50 + b"Bern\n")
     return folder
 
 
@@ -69,6 +73,11 @@ CASES = [
     ("--data nul.csv --target sales", ["nul.csv", "not a text table"]),
     ("--data long.csv --target sales", ["long.csv", "row 1 has 3 fields", "--separator"]),
     ("--data longer.csv --target sales", ["longer.csv", "line 52"]),
+    ("--data short.csv --target sales", ["short.csv", "row 50 has 1 field where"]),
+    ("--data marks.csv --target price", ["'price'", "--thousands ,", "--decimal ,"]),
+    ("--data marks.csv --target shop", ["'price'", "'1,000'", "two ways", "--categorical"]),
+    ("--data marks.csv --target price --decimal , --thousands ,", ["--thousands", "decimal mark"]),
+    ("--data hp.csv --target sales", ["'hp' holds '--' in row 1", "--na-values=--"]),
     ("--data twice.csv --target x", ["twice.csv", "'city'", "twice"]),
     ("--data quote.csv --target sales", ["quote.csv"]),
     ("--data latin.csv --target sales", ["latin.csv", "not utf-8", "--encoding cp1252"]),

@@ -57,6 +57,20 @@ RANDOM = np.random.default_rng(0)
         ("x", RANDOM.normal(size=99).tolist(), "numeric"),  # all distinct, as numbers are
         ("x", ["inf", "1.5", "2.5e300"] * 9, "numeric"),
         ("constant", [7] * 30, "categorical"),
+        ("qty", [1, 2, 3, 4, 5] * 20, "numeric"),  # quantities by their name
+        ("unitPrice", [10, 20, 25] * 20, "numeric"),
+        ("units_sold", [0, 1, 2, 3] * 20, "numeric"),
+        ("Age", list(range(20, 35)) * 9, "numeric"),
+        ("num_children", [0, 1, 2, 3] * 20, "numeric"),
+        ("price_category", [1, 2, 3] * 20, "categorical"),  # and what is made of them
+        ("AgeGroup", [1, 2, 3] * 20, "categorical"),
+        ("discount_code", [1, 2, 3] * 20, "categorical"),
+        ("price", [0, 1] * 30, "categorical"),  # yes or no
+        ("language", [1, 2, 3] * 20, "categorical"),  # "age" is no word of it
+        ("Unnamed: 0", list(range(30)) * 3, "left out"),
+        ("__index_level_0__", list(range(30)) * 3, "left out"),
+        ("amount", ["$1,200", "$950", "$10,000"] * 9, "numeric"),
+        ("amount", [f"${1000 + 7 * i:,}" for i in range(90)], "numeric"),  # distinct, and no ids
     ],
 )
 def test_roles_without_asking(name, cells, expected):
@@ -80,6 +94,24 @@ def test_leaving_out_is_told(tmp_path):
     asked = read(tmp_path, frame, categorical=["id", "name"], numeric=["none"])
     assert [v.column for v in asked.encoding.vocabularies] == ["id", "name"]
     assert not asked.notes
+
+
+def test_guesses_about_integers_come_with_a_line_to_copy(tmp_path):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "c": ["a", "b"] * 60, "qty": random.integers(1, 6, 120),
+            "room type": random.integers(1, 6, 120), "y": random.normal(size=120),
+        }
+    )  # fmt: skip
+    notes = read(tmp_path, frame).notes
+    assert any(note.endswith("--categorical qty") for note in notes)
+    assert any(note.endswith("--numeric 'room type'") for note in notes)
+    other = read(tmp_path, frame, categorical=["qty"])
+    assert other.roles["qty"].role == "categorical"
+    assert not any("--categorical" in note for note in other.notes)
+    other = read(tmp_path, frame, numeric=["room type"])
+    assert other.roles["room type"].role == "numeric"
 
 
 def test_every_role_can_be_named(tmp_path):

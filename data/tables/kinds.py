@@ -95,7 +95,9 @@ class Values:
         texts, counts = self.written, self.counts[self._written]
         if self._plain in ("int", "float"):
             return [Reading("date", PLAIN, np.ones(len(texts), bool))] if _are_days(texts) else []
-        if self._plain not in ("str", "date") or not _likely(texts, _dates_among):
+        if self._plain == "date":
+            return [Reading("date", PLAIN, np.ones(len(texts), bool))]
+        if self._plain != "str" or not _likely(texts, _dates_among):
             return []
         found, century = date_readings(texts), True
         if not any(fits.all() for fits in found.values()):

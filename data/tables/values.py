@@ -20,6 +20,9 @@ MISSING_TEXTS = (
 )  # fmt: skip
 
 
+YEAR_FIRST = re.compile("[0-9]{4}[-/]")
+
+
 def text_type():
     """How pandas is to hold text: with pyarrow, where it is installed, several times as fast."""
     try:
@@ -156,6 +159,8 @@ def open_century(where, text):
 
 def _order_of(texts, where):
     """The order of day, month and year that most dates have; "" where they tell it themselves."""
+    if all(map(YEAR_FIRST.match, texts)):
+        return ""
     readings = date_readings(texts)
     most = max((fits.sum() for fits in readings.values()), default=0)
     orders = [order for order, fits in readings.items() if fits.sum() == most]
