@@ -36,7 +36,25 @@ def test_bins_hold_as_many_rows_each():
     numeric = fit_numeric("x", skewed, 0)
     rows, _ = np.histogram((skewed - numeric.center) / numeric.scale, numeric.edges)
     assert len(rows) == BINS
-    np.testing.assert_allclose(rows, 1000, atol=2)
+    np.testing.assert_allclose(rows, len(skewed) / BINS, atol=2)
+
+
+def test_a_frequent_value_leaves_the_other_bins_to_the_others():
+    """As capital gains, which are 0 in nearly all rows; centre and scale are not those of 0."""
+    random = np.random.default_rng(0)
+    gains = np.where(random.random(20_000) < 0.95, 0.0, random.lognormal(8, 1, 20_000))
+    numeric = fit_numeric("gain", gains, 0)
+    assert numeric.center == 0 and len(numeric.edges) > 0.9 * BINS
+    others = gains[gains > 0]
+    assert 0.5 < np.median(others) / numeric.scale < 2
+    rows, _ = np.histogram(others / numeric.scale, numeric.edges)
+    assert rows[1:].max() < 3 * len(others) / BINS
+
+
+def test_each_of_few_values_is_a_limit_of_bins():
+    numeric = fit_numeric("x", np.repeat([1.0, 2.0, 4.0, 8.0], [5_000, 40, 3_000, 300]), 0)
+    edges = np.array(numeric.edges) * numeric.scale + numeric.center
+    np.testing.assert_allclose(edges, [1, 2, 4, 8], rtol=1e-6)
 
 
 def test_steps_in_a_number_are_learned_and_what_lies_beyond_or_is_missing_stays_sane(tmp_path):

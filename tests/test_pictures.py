@@ -241,9 +241,12 @@ def test_a_vector_is_known_by_its_spread_or_by_its_rows():
     entry = column(list("abc"), rows=[5, 10, 1000])
     assert known_well(entry).tolist() == [False, False, False, True, True]
     assert sureness(entry)[4] > 0.9 > 0.5 > sureness(entry)[2]
-    entry["spread"] = [None, None, 0.1, 2.0, 0.2]
-    assert known_well(entry).tolist() == [False, False, True, False, True]
-    assert sureness(entry)[2] > 0.9 > 0.5 > sureness(entry)[3]
+    entry = column(list("abcd"), rows=[5, 10, 1000, 400])
+    entry["spread"] = [None, None, 0.1, 2.0, 0.2, 0.3]
+    assert known_well(entry).tolist() == [False, False, False, False, True, True]
+    assert sureness(entry)[4] > 0.9 > 0.5 > sureness(entry)[2] > sureness(entry)[3]
+    entry["spread"][4:] = [2.0, 2.0]  # none is: the rows alone decide
+    assert known_well(entry).tolist() == [False, False, False, True, True, True]
 
 
 def test_names_cover_neither_points_nor_names_and_leader_lines_help():

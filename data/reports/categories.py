@@ -6,8 +6,8 @@ import numpy as np
 
 from data.tables.encoding import MISSING, RESERVED, UNSEEN
 
-SURE_SPREAD = 0.5  # a vector that moves less than so much of its column's spread is known well
-SURE_ROWS = 10  # training rows that make one known well, where no spread was measured
+SURE_SPREAD = 0.6  # between folds, of what was learned: a vector that moves less is known well
+SURE_ROWS = 10  # training rows of a category that is known well
 REACH = 0.95  # of the training rows lie within the colour scale
 
 
@@ -32,27 +32,30 @@ def category_text(column, row):
 def sureness(column):
     """How well each vector is known, from 0 to 1: float64 [cardinality].
 
-    From the spread of the vector between folds where the set has measured it, else from the
-    training rows of the category.
+    From the training rows of the category, and from the spread of its vector between folds where
+    the set has measured it.
     """
     rows = np.asarray(column["rows"], dtype=float)
+    by_rows = rows / (rows + SURE_ROWS)
     if column.get("spread") is None:
-        return rows / (rows + SURE_ROWS)
+        return by_rows
     spread = np.array([np.inf if s is None else s for s in column["spread"]], dtype=float)
-    return 1 / (1 + np.square(spread))
+    return by_rows / (1 + np.square(spread))
 
 
 def known_well(column):
     """Which vectors are known well enough to speak of their neighbours: bool [cardinality].
 
-    Those whose spread is below half of the column's own; without a spread, those of at least ten
-    training rows. The rows for missing and unseen never are. Where fewer than two are, all count.
+    Those of at least ten training rows whose spread, where it was measured, is small. The rows for
+    missing and unseen never are. Where fewer than two are, the spread does not count; where still
+    fewer are, all do.
     """
-    if column.get("spread") is None:
-        known = np.asarray(column["rows"]) >= SURE_ROWS
-    else:
-        known = np.array([s is not None and s < SURE_SPREAD for s in column["spread"]], bool)
+    known = np.asarray(column["rows"]) >= SURE_ROWS
     known[[MISSING, UNSEEN]] = False
+    if column.get("spread") is not None:
+        small = np.array([s is not None and s < SURE_SPREAD for s in column["spread"]], bool)
+        if (known & small).sum() >= 2:
+            known &= small
     if known.sum() < 2:
         known[RESERVED:] = True
     return known

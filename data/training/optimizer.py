@@ -40,12 +40,12 @@ class LazyAdam(keras.optimizers.Adam):
     def build(self, variables):
         if not self.built:
             keras.optimizers.Optimizer.build(self, variables)
-            self._velocities = self.add_optimizer_variables(variables, "velocity")
             whole = [variable for variable in variables if not self._is_large(variable)]
             momentums = iter(self.add_optimizer_variables(whole, "momentum"))
             self._momentums = [
                 None if self._is_large(variable) else next(momentums) for variable in variables
             ]
+            self._velocities = self.add_optimizer_variables(variables, "velocity")
 
     def _is_large(self, variable):
         return variable.name == "embeddings" and variable.shape[0] > self.dense_rows
