@@ -58,8 +58,8 @@ def _mixed(row_ids, seed):
 def spread_of(tables):
     """How unsure each vector is: the root mean squared distance of a category's vectors from their
     mean, relative to how far this mean is from "unseen", where all categories start. 0 is sure, 1
-    is noise. (Relative to the column's own spread, a category of one row would seem sure, as it hardly
-    leaves its start.)
+    is noise. Relative to the column's own spread, a category of one row would seem sure, as it
+    hardly leaves its start.
 
     Args:
         tables: float32 [folds, cardinality, size].
