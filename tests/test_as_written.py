@@ -6,6 +6,7 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import call, succeeded
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -361,3 +362,39 @@ def test_a_blank_is_a_missing_number_and_a_category_of_text(tmp_path):
 def test_codes_with_a_text_among_them_stay_codes(tmp_path):
     assert read(tmp_path, table(["1", "2", "2A", "3"])).roles["x"].role == "categorical"
     assert read(tmp_path, table(["1", "2", "?", "3"])).roles["x"].role == "categorical"
+
+
+def test_new_rows_are_read_as_those_of_training(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "city": RANDOM.choice(["Bern", "Oslo", "Rome"], 300),
+            "day": DAYS,
+            "price": np.where(np.arange(300) % 9 == 4, np.nan, AMOUNTS),
+            "y": (AMOUNTS / 1000 + RANDOM.normal(size=300)).round(2),
+        }
+    )
+    by_hand = frame.assign(
+        day=[f"{day:%d/%m/%Y}" for day in DAYS],
+        price=["?" if np.isnan(x) else f"{european(x)} €" for x in frame["price"]],
+        y=[f"{y:.2f}".replace(".", ",") for y in frame["y"]],
+    )
+    by_hand.to_csv(tmp_path / "t.csv", sep=";", index=False)
+    options = ["--data", "t.csv", "--target", "y", "--na-values", "?", "--epochs", 1]
+    first = call("build_embeddings.py", *options, "--output", "set", cwd=tmp_path)
+    lines = succeeded(first).stdout
+    assert "numbers, decimal comma, thousands point, in €" in lines
+    assert "dates, day first" in lines and "named, decimal comma" in lines
+    succeeded(call("build_embed_model.py", "--embeddings", "set", "--epochs", 1, cwd=tmp_path))
+    # Of these alone nobody could tell the order, nor what the point means.
+    few = (frame["day"].dt.day <= 12) & (frame["price"] > 1000)
+    frame["price"] = frame["price"].where(frame["price"].isna(), frame["price"].round())
+    new = by_hand.assign(price=[f"{european(x, decimals=0)} €" for x in frame["price"].fillna(0)])
+    assert 5 < few.sum() < 100
+    new[few].drop(columns="y").to_csv(tmp_path / "new.csv", index=False)
+    frame[few].drop(columns="y").to_parquet(tmp_path / "new.parquet")
+    for form in ("csv", "parquet"):
+        options = ["--embeddings", "set", "--predict", f"new.{form}", "--output", f"{form}.out.csv"]
+        succeeded(call("build_embed_model.py", *options, cwd=tmp_path))
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "csv.out.csv"), pd.read_csv(tmp_path / "parquet.out.csv")
+    )

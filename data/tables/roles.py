@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data import InputError
-from data.tables.kinds import FEW
+from data.tables.kinds import FEW, LEADING_ZERO
 from data.tables.values import not_a_number
 
 # So few distinct integers (`FEW`), each coming so often, are codes whatever they are called.
@@ -134,11 +134,13 @@ def _mixture(values):
     """What to do about text that is in great part dates or numbers; "" where it is not."""
     for what, reading in (("dates", values.dates), ("numbers", values.numbers)):
         if reading and not reading.whole and np.count_nonzero(reading.fits) > FEW:
+            odd = [t for t, fits in zip(values.written, reading.fits, strict=True) if not fits]
+            if what == "numbers" and any(map(LEADING_ZERO.fullmatch, odd)):
+                continue  # codes
             option = "--dates" if what == "dates" else "--numeric"
-            odd = next(t for t, fits in zip(values.written, reading.fits, strict=True) if not fits)
             return (
                 f"{values.share(reading):.0%} of its values are {what}; to use them, correct the "
-                f"others, such as {odd[:40]!r}, or name these in --na-values, and name the "
+                f"others, such as {odd[0][:40]!r}, or name these in --na-values, and name the "
                 f"column in {option}"
             )
     return ""
