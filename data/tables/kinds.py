@@ -192,8 +192,10 @@ class Values:
         raise KeyError(texts)
 
     def first_text(self):
-        """(text, row) of the first value that is no number."""
-        return self.first_row([text for text in self.written if not NUMBER.fullmatch(text)])
+        """(text, row) of the first value that is no number; of the first one where all are, but
+        the file declares them to be text."""
+        odd = [text for text in self.written if not NUMBER.fullmatch(text)]
+        return self.first_row(odd or self.written)
 
     def share(self, reading):
         """The part of the rows that can be read so, blank ones left aside."""
