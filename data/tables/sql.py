@@ -13,6 +13,7 @@ from urllib.parse import quote
 from data import InputError, without_passwords
 
 PASSWORD = "DATABASE_PASSWORD"  # in the environment
+ADDRESS = re.compile(r"[a-z][\w+.-]+://", re.I)
 OTHER_SCHEMES = re.compile(r"(https?|ftps?|sftp|s3a?|gs|gcs|abfss?|az|hdfs|file)://", re.I)
 SECRET = re.compile("pass(word|wd)?$|pwd|secret|token|odbc_connect", re.I)
 NOT_BARE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.S)
@@ -28,7 +29,7 @@ _passwords = {}  # URL without a password -> the password that it came with, of 
 
 def is_database(name):
     """Whether a name on the command line is the URL of a database."""
-    return "://" in name and not OTHER_SCHEMES.match(name)
+    return bool(ADDRESS.match(name)) and not OTHER_SCHEMES.match(name)
 
 
 def without_password(source):
@@ -100,10 +101,15 @@ def is_query(sql):
     """
     bare = NOT_BARE.sub(" ", sql).strip("; \n\t(")
     word, *more = bare.split(None, 1) or [""]
-    query = word.lower() in ("select", "with") and more
-    if (more and WRITING.fullmatch(word)) or (query and (WRITING.search(bare) or ";" in bare)):
+    query = word.lower() in ("select", "with") and bool(more)
+    if query and (writing := WRITING.search(bare)):
+        raise InputError(
+            f"--sql: only one SELECT is sent, and none with {writing[0].upper()}; where that is a "
+            "name, quote it."
+        )
+    if (query and ";" in bare) or (more and WRITING.fullmatch(word)):
         raise InputError("--sql: only one SELECT is sent; give that, or the name of a table.")
-    return bool(query)
+    return query
 
 
 def _whole_table(connection, name, wanted):
@@ -153,7 +159,7 @@ def _connected(name):
     except (sqlalchemy.exc.SQLAlchemyError, TypeError, ValueError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0].strip(". ")
         lost = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
-        way_out = "correct --sql"
+        way_out = "correct --sql or the address"
         if isinstance(error, lost):
             way_out = "run the same command again once the database answers"
         if re.search("password|authenticat|access denied", reason, re.I):
