@@ -27,12 +27,10 @@ from build_embeddings import (
     train,
 )
 from data.cli import LateImport, command, parser_of_both, run, start_tensorflow
-from data.progress import show_note
 from data.reports import comparison
-from data.reports.insights import Run, first_predictions, write_insights
-from data.reports.pictures import draw_found
+from data.reports.insights import Run, first_predictions, look_at
 from data.reports.results import first_metrics, seal_whole, seconds, stage_present, write_results
-from data.reports.screen import show_dataset, show_metrics, show_saved, show_verdict
+from data.reports.screen import show_dataset, show_metrics, show_saved
 from data.sets import prediction, reuse
 from data.sets.final_model import load_model
 from data.sets.folds import fold_tables
@@ -44,7 +42,7 @@ from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
 from data.tables.encoding import FARTHEST, UNSEEN
 from data.training.checkpoint import open_checkpoint
-from data.training.scoring import featureless_loss, predictor
+from data.training.scoring import featureless_loss
 from data.training.workers import joined_workers
 
 keras = LateImport("keras")
@@ -139,15 +137,9 @@ def main():
                 folder / "model.keras"
             )
             if not options.no_report:
-                predict = predictor(model, dataset.encoding.target)
                 before = None if options.data else first_predictions(output, dataset)
-                this = Run(
-                    "The final model", dataset, history, metrics, predicted, predict, True, output,
-                    before,
-                )  # fmt: skip
-                found = write_insights(folder, this, manifest)
-                show_verdict(found["verdict"])
-                show_note(draw_found(folder, manifest, history, found))
+                this = Run(output, dataset, model, history, metrics, predicted, True, before)
+                look_at(folder, this, manifest)
             if compared is not None:
                 compared.to_csv(folder / "comparison.csv", index=False)
             seal(folder, manifest)

@@ -20,14 +20,13 @@ import numpy as np
 import pandas as pd
 
 from data.cli import LateImport, command, output_folder, parser_of_both, run, start_tensorflow
-from data.progress import Progress, show_note
-from data.reports.insights import Run, write_insights
+from data.progress import Progress
+from data.reports.insights import Run, look_at
 from data.reports.neighbours import nearest_categories as nearest
 from data.reports.neighbours import neighbour_lines, write_neighbours, write_projector
-from data.reports.pictures import draw_pictures
 from data.reports.report import write_report
 from data.reports.results import seconds, write_results
-from data.reports.screen import show_dataset, show_metrics, show_saved, show_verdict
+from data.reports.screen import show_dataset, show_metrics, show_saved
 from data.sets.folds import out_of_fold_vectors, write_folds
 from data.sets.loading import load_embeddings
 from data.sets.manifest import describe
@@ -39,7 +38,6 @@ from data.tables.settings import settings_of
 from data.training.checkpoint import open_checkpoint
 from data.training.folds import FOLDS, tables_to_train
 from data.training.history import epochs_since_best, tell_of_explosion, told_of_stop
-from data.training.scoring import predictor
 from data.training.workers import Workers, joined_workers
 
 # TensorFlow takes seconds to import: --help and a wrong file name do without it.
@@ -103,13 +101,8 @@ def main():
             write_neighbours(staging, manifest, vectors)
             write_projector(staging, manifest, vectors)
             if not options.no_report:
-                predict = predictor(model, dataset.encoding.target)
-                this = Run(
-                    "The model", dataset, history, metrics, predicted, predict, False, output
-                )
-                found = write_insights(staging, this, manifest)
-                show_verdict(found["verdict"])
-                show_note(draw_pictures(staging, manifest, vectors, history, found))
+                this = Run(output, dataset, model, history, metrics, predicted)
+                look_at(staging, this, manifest, vectors)
                 write_report(staging, manifest)
             seal(staging, manifest)
             kept = publish(staging, output)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.progress import show_note
 from data.reports import advice
 from data.reports.effects import NOTE as CATEGORIES_NOTE
 from data.reports.effects import category_effects, number_effects
@@ -22,9 +23,11 @@ from data.reports.importance import (
 )
 from data.reports.outcomes import outcome_charts, threshold_counts
 from data.reports.peers import NOTHING, peer_predictions
+from data.reports.pictures import draw_found, draw_pictures
+from data.reports.screen import show_verdict
 from data.reports.verdict import EMBEDDINGS, judge
 from data.tables.dates import elapsed_column
-from data.training.scoring import score
+from data.training.scoring import predictor, score
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,52 @@ class Run:
     """A training whose result is looked at.
 
     Attributes:
-        name: of the model, as the beginning of a sentence.
-        dataset: `data.tables.dataset.Dataset`; history: DataFrame, one row an epoch.
-        metrics: what metrics.json holds; predicted: of all test rows.
-        predict: function of (codes, numbers), see `data.training.scoring.predictor`.
-        numbers: whether the model takes numeric columns.
         output: folder of the set, once it is published.
+        dataset: `data.tables.dataset.Dataset`.
+        model: keras.Model that was trained; history: DataFrame, one row an epoch.
+        metrics: what metrics.json holds; predicted: of all test rows.
+        final: whether it is the second script's model, else the first one's.
         before: predictions of all test rows by the first script's model, or None.
     """
 
-    name: str
+    output: Path
     dataset: object
-    history: object
+    model: object
+    history: pd.DataFrame
     metrics: dict
     predicted: np.ndarray
-    predict: object
-    numbers: bool
-    output: Path
+    final: bool = False
     before: np.ndarray | None = None
+
+    @property
+    def name(self):
+        """The model as the beginning of a sentence."""
+        return "The final model" if self.final else "The model"
+
+    @property
+    def numbers(self):
+        """Whether the model takes numeric columns."""
+        return "numbers" in self.model.input
+
+    @property
+    def predict(self):
+        """See `data.training.scoring.predictor`."""
+        return predictor(self.model, self.dataset.encoding.target)
+
+
+def look_at(folder, run, manifest, vectors=None):
+    """Write report.json, importance.csv and pictures/ of a run, and print the verdict.
+
+    Args:
+        folder: of the set that is being written; run: `Run`; manifest: of the set.
+        vectors: dict of column -> float32 [cardinality, size] to draw maps of, or None.
+    """
+    found = write_insights(folder, run, manifest)
+    show_verdict(found["verdict"])
+    if vectors is None:
+        show_note(draw_found(folder, manifest, run.history, found))
+    else:
+        show_note(draw_pictures(folder, manifest, vectors, run.history, found))
 
 
 def write_insights(folder, run, manifest):
