@@ -75,6 +75,10 @@ BAD = {
     "no header": (ROWS[1:], ["first line holds 0.125, a number", "names of the columns"]),
     "header only": ([HEADER], ["no rows below the header"]),
     "twice": (["city,y,city", "a,1,b"], ["'city' is there twice"]),
+    "three quotes": (
+        [HEADER, *(f'"{row}' if i in (3, 9, 20) else row for i, row in enumerate(ROWS))],
+        ["--quote none"],
+    ),
     "open quote": ([HEADER, *ROWS, '"a,1,2,x', *ROWS], ["--quote none"]),
 }  # fmt: skip
 
@@ -153,6 +157,8 @@ def test_an_index_without_a_name_is_left_out(tmp_path):
 
 
 def test_a_column_without_a_name_keeps_its_texts(tmp_path):
+    dataset = read(tmp_path, [written(tmp_path, ["city,,y,kind", *ROWS])])
+    assert vocabulary(dataset, "Unnamed: 1").values == list(range(7))  # no index: in the middle
     buffer = io.StringIO()
     pd.DataFrame({"y": np.arange(60) / 7}, index=["a", "b"] * 30).to_csv(buffer)
     dataset = read(tmp_path, [written(tmp_path, buffer.getvalue().splitlines())])

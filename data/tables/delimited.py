@@ -111,7 +111,7 @@ def _layout(name, dialect):
             "or name the separator with --separator."
         )
     for number, row in enumerate(rows[1:]):
-        _check_width(name, number, len(row), len(header))
+        _check_width(name, number, row, header)
     if number := next((cell for cell in header if FRACTION.fullmatch(cell)), None):
         raise InputError(
             f"{name}: the first line holds {number}, a number; write the names of the columns "
@@ -121,19 +121,21 @@ def _layout(name, dialect):
     return Layout(names, separator, above)
 
 
-def _check_width(name, row, n_fields, n_columns):
+def _check_width(name, number, row, header):
     """Rows end where the header does: what is missing would move what follows, or hide it."""
+    n_fields, n_columns = len(row), len(header)
     if n_fields > n_columns:
         raise InputError(
-            f"{name}: row {row} has {n_fields} fields where the header has {n_columns}; quote "
+            f"{name}: row {number} has {n_fields} fields where the header has {n_columns}; quote "
             "fields that hold the separator, name it with --separator, or delete the lines above "
             "the header."
         )
     if n_fields < n_columns:
         fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
+        quotes = ", give --quote none if quotes are letters here" if "\n" in "".join(row) else ""
         raise InputError(
-            f"{name}: row {row} has {fields} where the header has {n_columns}; complete it, quote "
-            "texts that hold line breaks, or delete what is no row of the table."
+            f"{name}: row {number} has {fields} where the header has {n_columns}; complete it, "
+            f"quote texts that hold line breaks{quotes}, or delete what is no row of the table."
         )
 
 
@@ -292,7 +294,7 @@ def _check_widths(name, layout, dialect):
         next(rows, None)
         for number, row in enumerate(rows):
             if len(row) < len(layout.names):
-                _check_width(name, number, len(row), len(layout.names))
+                _check_width(name, number, row, layout.names)
             if number % 65_536 == 0:
                 progress(number, min(raw.tell() / size, 1.0))
         text.detach()

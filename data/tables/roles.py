@@ -33,7 +33,7 @@ CLASSES = CODES | {
     "band", "bin", "bracket", "bucket", "category", "class", "cluster", "flag", "group", "kind",
     "level", "name", "range", "rank", "segment", "status", "tier", "type", "unit",
 }  # fmt: skip
-INDEX_NAME = re.compile(r"Unnamed: [0-9]+|__index_level_[0-9]+__")  # as pandas writes them
+INDEX_NAME = re.compile(r"Unnamed: 0|__index_level_[0-9]+__")  # as pandas writes them
 WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
