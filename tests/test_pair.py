@@ -156,6 +156,8 @@ def test_csv_vectors_are_those_of_the_npz(task):
             frame = pd.read_csv(folder / column["csv"], index_col=0)
             assert frame.index.tolist() == column["vocabulary"]
             assert frame["rows"].tolist() == column["rows"][2:]
+            if "spread" in column:
+                assert frame.pop("spread").tolist() == column["spread"][2:]
             vectors = frame.drop(columns="rows")
             assert vectors.columns.tolist() == [f"dim_{i}" for i in range(column["size"])]
             np.testing.assert_array_equal(vectors.to_numpy("float32"), found[name][2:])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.cli import command as command_here
 from data.reports.peers import TREES
 from data.reports.verdict import dominance, rows_text, short
 from data.tables.encoding import UNSEEN
@@ -208,7 +209,7 @@ def command_of(script, arguments, option=None, *values):
         arguments[start:stop] = []
     if option is not None and values != (None,):
         arguments += [option, *values]
-    return shlex.join(["python", script, *arguments])
+    return command_here(Path(script).name, *arguments)
 
 
 def shareable(command):
