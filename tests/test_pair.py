@@ -42,12 +42,15 @@ METRICS = {
 def recomputed(kind, classes, actual, predicted):
     """scikit-learn's metrics; predicted: values, or probabilities [rows, classes]."""
     if kind == "regression":
-        some = actual != 0  # a percentage of nothing is nothing
+        some = actual != 0  # a percentage of nothing is nothing, and of next to nothing anything
+        near = np.mean(np.abs(actual) < 0.01 * np.abs(actual).mean()) >= 0.05
         return {
             "rmse": metrics.root_mean_squared_error(actual, predicted),
             "mae": metrics.mean_absolute_error(actual, predicted),
             "r2": metrics.r2_score(actual, predicted),
-            "mape": metrics.mean_absolute_percentage_error(actual[some], predicted[some]),
+            "mape": None
+            if near
+            else metrics.mean_absolute_percentage_error(actual[some], predicted[some]),
         }
     chosen = np.array(classes)[predicted.argmax(axis=1)]
     found = {

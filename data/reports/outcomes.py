@@ -174,14 +174,15 @@ def _calibration(actual, probability, positive):
     said = np.array([probability[part].mean() for part in parts])
     found = np.array([actual[part].mean() for part in parts])
     error = 1.96 * np.sqrt(found * (1 - found) / [len(part) for part in parts])
-    high = max(0.05, float(max(said.max(), (found + error).max())))
+    upper = np.minimum(found + error, 1)
+    high = max(0.05, float(max(said.max(), upper.max())))
     tips = [
         f"{len(part):,} rows: said {s:.1%}, were {f:.1%}"
         for part, s, f in zip(parts, said, found, strict=True)
     ]
     marks = [
         line([0, high], [0, high], "soft", "as said", dashed=True),
-        boxes(said - high / 400, said + high / 400, np.maximum(found - error, 0), found + error,
+        boxes(said - high / 400, said + high / 400, np.maximum(found - error, 0), upper,
               "accent", "95% interval"),
         dots(said, found, "accent", "a tenth of the test rows each", size=6, tips=tips),
     ]  # fmt: skip
