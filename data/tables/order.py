@@ -16,11 +16,12 @@ from data.tables.numbers import read_numbers
 from data.tables.recognition import settle
 from data.tables.timestamps import date_readings, read_dates
 
+MONTHS = (
+    "jan(uary)?", "feb(ruary)?", "mar(ch)?", "apr(il)?", "may", "june?", "july?", "aug(ust)?",
+    "sept?(ember)?", "oct(ober)?", "nov(ember)?", "dec(ember)?",
+)  # fmt: skip
 DAYS_AND_MONTHS = re.compile(
-    r"(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?|"
-    r"jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|"
-    r"oct(ober)?|nov(ember)?|dec(ember)?",
-    re.I,
+    rf"\b((mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?|{'|'.join(MONTHS)})\b", re.I
 )
 TIME = re.compile(r"\s*(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d*)?))?\s*(?:([ap])\.?m\.?)?\s*", re.I)
 # 2024-W05, 2024Q1, 2024-7, KW 5/2024: a year, and a number within it.
@@ -28,6 +29,8 @@ PERIODS = (
     re.compile(r"(?P<year>(?:19|20)\d\d)[-/. ]?(?P<unit>[A-Za-z]{0,2})[-. ]?(?P<number>\d{1,2})"),
     re.compile(r"(?P<unit>[A-Za-z]{0,2})[-. ]?(?P<number>\d{1,2})[-/. ]+(?P<year>(?:19|20)\d\d)"),
 )
+# 01/24, Q1 24: either number may be the year.
+SHORT_YEAR = re.compile(r"\D{0,4}\d{1,2}[-/'. ]+\d{2}")
 LATER_YEAR = re.compile(r"\d\D+(?:\d+\D+)*(?:19|20)\d\d(?!\d)")  # a number comes before the year
 
 
@@ -174,8 +177,11 @@ def _seconds(match):
 
 def _periods(texts):
     """The months, quarters or weeks that all texts name with their year, None if they do not."""
+    plain = [text.strip() for text in texts]
+    for number, month in enumerate(MONTHS, 1):
+        plain = [re.sub(rf"\b{month}\b\.?", str(number), text, flags=re.I) for text in plain]
     for form in PERIODS:
-        found = [form.fullmatch(text.strip()) for text in texts]
+        found = [form.fullmatch(text) for text in plain]
         if all(found) and len({match["unit"].lower() for match in found}) == 1:
             return np.array([int(match["year"]) * 100 + int(match["number"]) for match in found])
     return None
@@ -183,16 +189,16 @@ def _periods(texts):
 
 def _check_letters(where, texts):
     """Raise InputError where the order of the letters may not be the one that is meant."""
-    if any(map(DAYS_AND_MONTHS.fullmatch, texts)):
+    if 2 * sum(map(bool, map(DAYS_AND_MONTHS.search, texts))) >= len(texts):
         raise InputError(
             f"{where} holds names of days or months, which letters put in another order; split by "
             "dates or numbers."
         )
     for text in texts:
-        if LATER_YEAR.search(text):
+        if LATER_YEAR.search(text) or SHORT_YEAR.fullmatch(text.strip()):
             raise InputError(
-                f"{where} holds text such as {text[:40]!r}, whose year comes last; write dates as "
-                "YYYY-MM-DD, or split by another column."
+                f"{where} holds text such as {text[:40]!r}, whose year comes last or may do so; "
+                "write the year first and with four digits, or split by another column."
             )
     for text, following in itertools.pairwise(sorted(texts)):
         if _natural(text) >= _natural(following):

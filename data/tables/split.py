@@ -159,8 +159,12 @@ def _keys(table, data, order, groups, seed):
         positions = random_positions(groups, data, seed)
     else:
         positions = last_positions(groups, data, order)
+    progress, done = Progress("ordering"), 0
     for rows in blocks_of(data):
         yield order.keys(rows) if groups is None else positions[groups.find(rows)]
+        done += len(rows)
+        progress(done, done / len(data))
+    progress.done()
 
 
 def _check_present(table, data, order):
@@ -231,14 +235,17 @@ def _run_at(keys, position):
 
     Found digit by digit, as in a radix sort, so that memory holds 65,536 counts, not the keys.
     """
-    key, below = 0, 0
+    key, below, progress, seen = 0, 0, Progress("ordering"), 0
     for shift in (48, 32, 16, 0):
         counts = np.zeros(1 << 16, "int64")
         for block in blocks_of(keys):
+            progress(seen // 4, seen / (4 * len(keys)))
+            seen += len(block)
             if shift < 48:
                 block = block[block >> (shift + 16) == key]
             counts += np.bincount(block >> shift & 0xFFFF, minlength=1 << 16)
         digit = int(np.searchsorted(np.cumsum(counts), position - below, side="right"))
         below += int(counts[:digit].sum())
         key = key << 16 | digit
+    progress.done()
     return key, below, below + int(counts[digit])
