@@ -18,7 +18,7 @@ FOUNDATION = {"data", "data.files", "data.progress"}  # used everywhere, import 
 # The command line is used by what starts TensorFlow; all it knows of a set is how files are named.
 COMMAND_LINE = {"data", "data.sets.names", "data.tables.settings", "data.tables.sources"}
 # This list may only shrink.
-LONG_FUNCTIONS = {"build_embed_model.py: main", "build_embeddings.py: main"}
+LONG_FUNCTIONS = {"build_embed_model.py: main"}
 
 
 def modules(*patterns):
@@ -83,7 +83,7 @@ def test_no_file_and_no_function_is_too_long_to_read():
     pages = [path.relative_to(ROOT) for path in (ROOT / "data/reports/page").iterdir()]
     for path in [*MODULES.values(), *pages]:
         lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
-        assert len(lines) <= 460, f"{path} has {len(lines)} lines"
+        assert len(lines) <= 450, f"{path} has {len(lines)} lines"
     found = set()
     for path in MODULES.values():
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
