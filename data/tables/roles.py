@@ -83,7 +83,8 @@ def decide(name, values):
         return Role("numeric", f"numbers{written}")
     if kind in ("int", "float") and distinct > 2 and is_quantity(name):
         why = f"integers named as a quantity{written}"
-        return Role("numeric", why, overrule="--categorical")
+        # Nobody would embed one of many values, so there is nothing to overrule.
+        return Role("numeric", why, overrule="--categorical" if distinct <= FEW else "")
     if distinct == rows > 1 and kind != "bool" and not written:
         return _left_out("every value is distinct", _mixture(values))
     if kind == "bool":
