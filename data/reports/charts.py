@@ -234,7 +234,13 @@ def _draw(axes, one):
     for mark in one["marks"]:
         _DRAWN[mark["kind"]](axes, mark)
     if any(mark["name"] for mark in one["marks"]):
-        axes.legend(frameon=False, fontsize=8, labelcolor=light("ink"))
+        axes.legend(
+            fontsize=8,
+            labelcolor=light("ink"),
+            facecolor="white",
+            edgecolor="none",
+            framealpha=0.85,
+        )
 
 
 def _no_ticks():

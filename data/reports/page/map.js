@@ -26,7 +26,9 @@ function drawMap(svg, column, layout, { chosen = null, zoom = 1, x = 0, y = 0 } 
   }));
   const inView = (p) => p.x > -20 && p.y > -20 && p.x < width + 20 && p.y < height + 20;
   const points = all.filter(inView);
-  const near = chosen === null ? [] : column.neighbours[chosen].slice(0, LINKED);
+  const alikeOnes = (_, k) => column.similarities[chosen][k] > 0;
+  const near =
+    chosen === null ? [] : column.neighbours[chosen].slice(0, LINKED).filter(alikeOnes);
   const center = all[chosen];
   const links = near
     .filter((i) => center && all[i])
