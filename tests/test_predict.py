@@ -248,7 +248,7 @@ def test_new_rows_that_the_model_hardly_knows_are_warned_of(model):
 def test_the_columns_of_the_new_rows_may_stand_before_the_predictions(model):
     _, folder = model
     table = new_table(30, 7).drop(columns="level")
-    table["note"] = ["NA", "007", 'a "b", c', None, "two\nlines", "x\ry"] * 5
+    table["note"] = ["NA", "007", 'a "b", c', None, "two\nlines", " x, y "] * 5
     plain, _ = predict(model, table)
     found, _ = predict(model, table, "new.csv", "--with-input")
     as_written = pd.read_csv(folder / "new.csv", dtype=str, keep_default_na=False)

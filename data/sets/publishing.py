@@ -197,7 +197,8 @@ def check_same_table(output, settings, replace=False):
         if digests is None or _digests(settings["data"]) != digests:
             raise InputError(
                 f"--output: {output} holds a set of another table, "
-                f"{one_line(', '.join(theirs))[:200]}; give another --output, or --replace it."
+                f"{one_line(', '.join(theirs))[:200]}; give another --output, or --replace to "
+                "give it up."
             )
 
 
