@@ -13,7 +13,7 @@ from data.training.scoring import row_losses
 
 REPEATS = 5
 MOST_ROWS = 5_000  # test rows
-MOST_PREDICTIONS = 300_000
+MOST_PREDICTIONS = 200_000
 SHOWN = 20  # columns in the chart
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from data.reports.comparison import drawn_rows, plain_features, plain_predictions
 from data.training.scoring import featureless
 
-LEARNED_FROM, JUDGED_ON, CORRECTED_ON = 30_000, 100_000, 10_000  # rows at most
+LEARNED_FROM, JUDGED_ON, CORRECTED_ON = 30_000, 20_000, 5_000  # rows at most
 NATIVE = 255  # categories at most that scikit-learn's trees take as categories
 NOTHING, LINEAR, TREES = "knowing nothing", "a linear model on one-hot columns", "boosted trees"
 
@@ -21,7 +21,7 @@ def peer_predictions(dataset, numbers, seed):
         dataset: `data.tables.dataset.Dataset`; numbers: whether numeric columns are used.
 
     Returns:
-        (int64 [n], positions in dataset.split["test"], at most 100,000; dict of name -> predictions
+        (int64 [n], positions in dataset.split["test"], at most 20,000; dict of name -> predictions
         of these rows, as `data.training.results.predict` gives them)
     """
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
@@ -59,7 +59,7 @@ def _models(dataset, numbers, seed):
     trees = getattr(ensemble, f"HistGradientBoosting{kind}")
     yield TREES, "codes", trees(
         categorical_features=native,
-        max_iter=max(20, 200 // max(1, target.outputs)),
+        max_iter=max(20, 100 // max(1, target.outputs)),
         early_stopping=True,
         random_state=seed,
     )  # fmt: skip
