@@ -40,17 +40,19 @@ METRICS = {
 
 
 def recomputed(kind, classes, actual, predicted):
-    """scikit-learn's metrics; predicted: values, or probabilities [rows, classes]."""
+    """scikit-learn's metrics; predicted: means and medians [rows, 2], or probabilities [rows,
+    classes]."""
     if kind == "regression":
+        mean, median = predicted.T
         some = actual != 0  # a percentage of nothing is nothing, and of next to nothing anything
         near = np.mean(np.abs(actual) < 0.01 * np.abs(actual).mean()) >= 0.05
         return {
-            "rmse": metrics.root_mean_squared_error(actual, predicted),
-            "mae": metrics.mean_absolute_error(actual, predicted),
-            "r2": metrics.r2_score(actual, predicted),
+            "rmse": metrics.root_mean_squared_error(actual, mean),
+            "mae": metrics.mean_absolute_error(actual, median),
+            "r2": metrics.r2_score(actual, mean),
             "mape": None
             if near
-            else metrics.mean_absolute_percentage_error(actual[some], predicted[some]),
+            else metrics.mean_absolute_percentage_error(actual[some], median[some]),
         }
     chosen = np.array(classes)[predicted.argmax(axis=1)]
     found = {
@@ -67,9 +69,10 @@ def recomputed(kind, classes, actual, predicted):
 
 
 def outputs(table, classes):
-    """The predictions in a test_predictions.csv: values, or probabilities [rows, classes]."""
+    """The predictions in a test_predictions.csv: means and medians, or probabilities, [rows, 2] or
+    [rows, classes]."""
     if not classes:
-        return table["predicted"].to_numpy()
+        return table[["predicted", "predicted_median"]].to_numpy()
     return table[[f"probability_{name}" for name in classes]].to_numpy()
 
 
