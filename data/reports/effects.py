@@ -142,11 +142,13 @@ def _category_chart(dataset, column, entry, shown, counts, means, truths, errors
     for k, colour in zip(range(len(names)), colours, strict=False):
         suffix = f", {names[k]}" if len(names) > 1 else ""
         low, high = truths[k] - errors[k], truths[k] + errors[k]
+        half = 0.35 / len(names)
+        beside = at + (len(names) - 1 - 2 * k) * half
         marks.append(
-            boxes(low, high, at - 0.3, at + 0.3, colour, f"actual mean, 95% interval{suffix}",
-                  shades=np.full(len(at), 0.3), tips=tips)
+            boxes(low, high, beside - half, beside + half, colour,
+                  f"actual mean, 95% interval{suffix}", shades=np.full(len(at), 0.3), tips=tips)
         )  # fmt: skip
-        marks.append(dots(means[k], at, colour, f"mean prediction{suffix}", size=6, tips=tips))
+        marks.append(dots(means[k], beside, colour, f"mean prediction{suffix}", size=6, tips=tips))
     x = spread_axis(_label(dataset), [*means.ravel(), *(truths - errors).ravel(),
                                       *(truths + errors).ravel()])  # fmt: skip
     low = float(at[-1]) if len(at) else 0.0
