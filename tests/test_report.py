@@ -105,7 +105,9 @@ def make_set(folder, columns=None, task="regression", final=True, carried=False,
         history = {"epoch": [1, 2, 3], "loss": [3.0, 1.5, 1.0], "val_loss": [2.0, 1.25, 1.5]}
         pd.DataFrame(history).to_csv(part / "history.csv", index=False)
     actual = random.normal(10, 3, 200) if task == "regression" else random.integers(0, 2, 200)
-    predicted = actual + 1 if task == "regression" else np.full((200, 3), 1 / 3)
+    predicted = np.full((200, 3), 1 / 3)
+    if task == "regression":
+        predicted = np.column_stack([actual + 1, actual + 1])  # mean and median
     if task == "binary":
         predicted = np.full((200, 2), 0.5)
     codes = [random.integers(0, c["cardinality"], 200) for c in manifest["columns"].values()]
@@ -578,6 +580,7 @@ def test_errors_are_means_over_the_test_rows_of_a_category(tmp_path):
     codes = np.array([[2]] * 10 + [[3]] * 10 + [[0], [1]])
     actual = np.array([1.0] * 20 + [9.0, 50.0])
     predicted = np.array([3.0] * 10 + [2.0] * 10 + [9.0, 0.0])
+    predicted = np.column_stack([predicted, predicted])  # mean and median
     parts = (slice(0, 5), slice(5, 22))  # the means are those of all of them
     write_errors(tmp_path, manifest, ((codes[p], actual[p], predicted[p]) for p in parts))
     table = pd.read_csv(tmp_path / "errors.csv")
