@@ -130,7 +130,7 @@ def compare(case, folder, train, test, seed, work):
     command += ["--target", case["targets"][1], "--seed", str(seed), *columns(case)]
     for vectors in ("frozen", "fine-tuned"):
         sys.argv = [*command, "--embeddings", str(folder), "--output", str(work / "carried")]
-        sys.argv.append(f"--{vectors.replace('tuned', 'tune')}")
+        sys.argv += [f"--{vectors.replace('tuned', 'tune')}", "--no-report"]
         second.main()
         metrics = json.loads((work / "carried/embed_model/metrics.json").read_text())
         yield vectors, metrics["test"][case["metric"]]
