@@ -26,11 +26,11 @@ from build_embeddings import (
     run_identity,
     train,
 )
-from data.cli import LateImport, command, parser_of_both, run, start_tensorflow
+from data.cli import LateImport, parser_of_both, run, start_tensorflow
 from data.reports import comparison
 from data.reports.insights import Run, first_predictions, look_at
 from data.reports.results import first_metrics, seal_whole, seconds, stage_present, write_results
-from data.reports.screen import show_dataset, show_metrics, show_saved
+from data.reports.screen import show_dataset, show_metrics, show_saved, tell_uses
 from data.sets import prediction, reuse
 from data.sets.final_model import load_model
 from data.sets.folds import fold_tables
@@ -83,14 +83,7 @@ def main():
             resume=options.resume,
         )
         show_dataset(dataset, told_before=options.data is None)
-        reuse.check_uses(dataset, options)
-        matches = reuse.match_columns(dataset, saved)
-        reuse.show_matches(matches)
-        sources = reuse.sources_of(matches)
-        models = reuse.saved_models(dataset, sources) if options.data else []
-        reuse.show_models(models)
-        models = [model for model in models if not model.lacking]
-        sources = reuse.with_models(sources, models)
+        sources, models = match(sets, saved, dataset, options)
         ways = ways_to_try(dataset, options)
         reuse.show_plan(dataset, ways, sets)
 
@@ -99,59 +92,69 @@ def main():
         recipe = final_recipe(dataset, options, carried=options.data is not None)
         this_run = run_identity(dataset, recipe, sources=sources, ways=ways)
         with open_checkpoint(work / "checkpoint", this_run, workers, options.resume) as checkpoint:
-            networks = [
-                (raw.frozen_network(model.path, model.encoding, i), model.encoding)
-                for i, model in enumerate(models)
-            ]
+            networks = raw.frozen_networks(models)
             folds = None if options.data else fold_tables(*reuse.only_set(sets))
             learn = partial(fit, dataset, recipe, saved, networks, folds)
             model, history, metrics, way = learn(ways, options.seed, checkpoint, workers)
             if not workers.is_chief:
                 return  # the chief saves what all have learned
-            start = {column: from_set.vectors for column, from_set in saved.items()}
+            start = {column: found.vectors for column, found in saved.items()}
             missing_as_unseen(model, dataset.encoding.vocabularies, start)
-            vectors = learned_vectors(model, dataset.encoding.vocabularies)
             trained = time.monotonic()
 
             # Judge it on the test rows, beside the first script's model where that had the same
-            # task.
+            # task, and save a model that is complete in itself.
             metrics["test"], predicted = results.evaluate(model, dataset, "test")
             first = {} if options.data else first_metrics(output)
             show_metrics({"final model": metrics["test"], **first, "baseline": metrics["baseline"]})
-
             compared = None
             if options.compare:
                 ours = partial(our_network, dataset, learn)
                 compared = comparison.compare(dataset, saved, folds, ours, options.seed)
-                comparison.show(compared)
-
-            # Save a model that is complete in itself, with the vectors that it uses.
-            staging = work / "staging"
-            stage_present(output, staging)
-            folder = staging / "embed_model"
-            manifest = describe(dataset, name) | {"sources": sources, "frozen": way == "frozen"}
             metrics["seconds"] = seconds(dataset, started, trained)
-            write_vectors(folder, manifest, vectors)
-            write_results(folder, dataset, history, metrics, predicted, manifest)
-            raw.raw_model(model, dataset.encoding, dialect_of(dataset.settings)).save(
-                folder / "model.keras"
-            )
-            if not options.no_report:
-                before = None if options.data else first_predictions(output, dataset)
-                this = Run(output, dataset, model, history, metrics, predicted, True, before)
-                look_at(folder, this, manifest)
-            if compared is not None:
-                compared.to_csv(folder / "comparison.csv", index=False)
-            seal(folder, manifest)
-            seal_whole(staging, manifest, not options.no_report)
-            kept = publish(staging, output)
+            manifest = describe(dataset, name) | {"sources": sources, "frozen": way == "frozen"}
+            before = None if options.data else first_predictions(output, dataset)
+            this = Run(output, dataset, model, history, metrics, predicted, True, before)
+            kept = save(work / "staging", this, manifest, compared, not options.no_report)
     show_saved(output / "embed_model", kept)
-    this = command("build_embed_model.py", "--embeddings", output / "embed_model")
-    print(f"to predict new rows: {this} --predict FILE")
-    if not options.data:
-        print(f"to carry its vectors to another table: {this} --data FILE --target COLUMN")
-    if not options.no_report:
-        print(f"open {output / 'report.html'}")
+    tell_uses(output, carry=not options.data, report=not options.no_report)
+
+
+def match(sets, saved, dataset, options):
+    """Tell which saved column serves which column, and find the saved models that fit the table.
+
+    Returns:
+        (what the manifest says of the sets used, list of `data.sets.reuse.SavedModel`)
+    """
+    reuse.check_uses(dataset, options)
+    matches = reuse.match_columns(dataset, saved)
+    reuse.show_matches(matches)
+    sources = reuse.sources_of(matches)
+    models = reuse.saved_models(dataset, sources) if options.data else []
+    reuse.show_models(models)
+    models = [model for model in models if not model.lacking]
+    return reuse.with_models(sources, models), models
+
+
+def save(staging, this, manifest, compared, with_report):
+    """Save the model and its vectors in embed_model/ of the set; returns what `publish` does.
+
+    Args:
+        this: `data.reports.insights.Run`; compared: DataFrame of the comparison, or None.
+    """
+    stage_present(this.output, staging)
+    folder, encoding = staging / "embed_model", this.dataset.encoding
+    write_vectors(folder, manifest, learned_vectors(this.model, encoding.vocabularies))
+    write_results(folder, this.dataset, this.history, this.metrics, this.predicted, manifest)
+    complete = raw.raw_model(this.model, encoding, dialect_of(this.dataset.settings))
+    complete.save(folder / "model.keras")
+    if with_report:
+        look_at(folder, this, manifest)
+    if compared is not None:
+        compared.to_csv(folder / "comparison.csv", index=False)
+    seal(folder, manifest)
+    seal_whole(staging, manifest, with_report)
+    return publish(staging, this.output)
 
 
 # The model

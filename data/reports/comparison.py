@@ -48,7 +48,8 @@ def compare(dataset, saved, folds, our_network, seed):
     ):
         lines.append(_line(dataset, test, names, runs, took, rows))
         print(f"{', '.join(names)}: {took:.1f} s", flush=True)
-    return pd.DataFrame(lines)
+    show(compared := pd.DataFrame(lines))
+    return compared
 
 
 def drawn_rows(rows, most, random):

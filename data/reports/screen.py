@@ -5,6 +5,7 @@ import textwrap
 import pandas as pd
 
 from data import one_line
+from data.cli import command
 from data.progress import show_note
 from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.description import task_line
@@ -82,3 +83,17 @@ def show_verdict(verdict):
     print("what next:")
     for step in verdict["next"]:
         print(f"  {step['why']}\n    {one_line(step['command'])}")
+
+
+def tell_uses(output, carry, report):
+    """Print the commands that use a final model, and where its report is.
+
+    Args:
+        carry: whether to tell how its vectors are carried to another table.
+    """
+    this = command("build_embed_model.py", "--embeddings", output / "embed_model")
+    print(f"to predict new rows: {this} --predict FILE")
+    if carry:
+        print(f"to carry its vectors to another table: {this} --data FILE --target COLUMN")
+    if report:
+        print(f"open {output / 'report.html'}")

@@ -183,6 +183,18 @@ def network_inside(model):
     return inner if inner.name == "network" else inner.get_layer("network")
 
 
+def frozen_networks(models):
+    """The networks of saved models, to be parts of another one: list of (network, its encoding).
+
+    Args:
+        models: list of `data.sets.reuse.SavedModel`.
+    """
+    return [
+        (frozen_network(model.path, model.encoding, i), model.encoding)
+        for i, model in enumerate(models)
+    ]
+
+
 def frozen_network(path, encoding, i):
     """The network of a saved model, to be a part of another one: it learns and drops nothing."""
     network = load_network(path, encoding)
