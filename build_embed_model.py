@@ -40,7 +40,7 @@ from data.sets.publishing import check_same_table, publish, working_folder
 from data.sets.saving import seal, write_vectors
 from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
-from data.tables.encoding import FARTHEST, UNSEEN
+from data.tables.encoding import FARTHEST, UNSEEN, soft_clip
 from data.training.checkpoint import open_checkpoint
 from data.training.scoring import featureless_loss
 from data.training.workers import joined_workers
@@ -246,28 +246,27 @@ def saved_model_outputs(codes, numbers, encoding, network, other):
 
 
 def numeric_features(numbers, numerics, recipe):
-    """Scaled numbers without missing ones, waves of them, a vector for each, and a flag for each
+    """Scaled numbers with 0 for missing, periodic features, a vector for each, and a flag for each
     column that had some missing in training.
 
-    Numbers far out are drawn in smoothly, x / sqrt(1 + (x / 3)^2): RealMLP, Holzmueller et al.
-    (2024), section 3. Smooth functions of them are easily learned from waves, steps, as trees learn
-    them, from vectors: Gorishniy et al., On Embeddings for Numerical Features (2022), section 3.
-    Numbers and waves are made as small as the components of a category's vector: at their own size
-    they would outweigh whole embeddings from the first step on.
+    Periodic features make smooth functions easy to learn, and vectors steps, as trees learn them:
+    Gorishniy et al., On Embeddings for Numerical Features (2022), section 3. Numbers are made as
+    small as the components of a category's vector: at their own size they would outweigh whole
+    embeddings from the first step on.
     """
     missing = keras.ops.isnan(numbers)
     filled = keras.ops.where(missing, 0.0, numbers)
-    drawn_in = filled / keras.ops.sqrt(1.0 + keras.ops.square(filled / 3.0))
+    clipped = soft_clip(filled)
     vectors = keras.layers.Dropout(recipe.embedding_dropout)(piecewise_linear(filled, numerics))
-    parts = [NUMBER_SCALE * drawn_in, NUMBER_SCALE * periodic_features(drawn_in), vectors]
+    parts = [NUMBER_SCALE * clipped, NUMBER_SCALE * periodic_features(clipped), vectors]
     flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
     parts += [keras.ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
     return keras.layers.Concatenate(name="present_numbers")(parts)
 
 
 def periodic_features(numbers):
-    """Linear mixtures of cosines of all numbers, whose frequencies are trained; the biases as in
-    RealMLP.
+    """Linear mixtures of cosines of all numbers, whose frequencies are trained. The biases start as
+    in RealMLP (Holzmueller et al., 2024).
 
     Returns:
         float32 [batch, 3 * numeric columns]
@@ -441,7 +440,7 @@ def add_reuse_options(parser):
         "--compare",
         action="store_true",
         help="also train other models, without and with the vectors, and our network from "
-        "scratch, frozen and fine-tuned, and say what the vectors bought",
+        "scratch, frozen and fine-tuned, and say how much the vectors change",
     )
     prediction.add_options(parser)
 

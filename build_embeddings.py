@@ -85,7 +85,7 @@ def main():
                 vectors = {column: table.mean(axis=0) for column, table in tables.items()}
             trained = time.monotonic()
 
-            # Judge it on the test rows, beside a baseline that knows no features.
+            # Judge it on the test rows, beside a baseline without features.
             metrics = results.validation_metrics(model, dataset)
             metrics["test"], predicted = results.evaluate(model, dataset, "test")
             show_metrics({"embeddings": metrics["test"], "baseline": metrics["baseline"]})
@@ -289,7 +289,7 @@ class Recipe:
     widths: tuple  # units of the dense layers
     members: int = 1  # networks that share the embeddings; their mean is the prediction
     embedding_dropout: float = 0.1
-    embedding_rate: float = 1.0  # of the learning rate, for vectors that come trained
+    embedding_rate: float = 1.0  # of the learning rate, for vectors of another table
     carried: bool = False  # such vectors come from another table
     patience: int = 5
 

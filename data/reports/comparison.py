@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from data.progress import show_note
-from data.tables.encoding import UNSEEN
+from data.tables.encoding import UNSEEN, soft_clip
 from data.training.scoring import featureless, score, shift_to_mean
 
 LEARNED_FROM, JUDGED_ON = 30_000, 10_000  # rows, by the other models
@@ -148,7 +148,7 @@ def plain_features(dataset, rows, features, saved, folds=None, with_numbers=True
     if with_numbers and dataset.encoding.numerics:
         numbers = np.nan_to_num(dataset.encoded.numbers(rows))
     if numbers is not None:
-        numbers = numbers / np.sqrt(1 + (numbers / 3) ** 2)
+        numbers = soft_clip(numbers)
     parts = []
     for j, vocabulary in enumerate(vocabularies):
         if features == "one-hot":

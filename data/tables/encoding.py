@@ -357,6 +357,12 @@ def check_told_apart(numeric, numbers):
         )
 
 
+def soft_clip(numbers):
+    """Scaled numbers, those far out drawn smoothly towards 3: x / sqrt(1 + (x / 3)^2), as in
+    RealMLP (Holzmueller et al., 2024, section 3); of NumPy or Keras."""
+    return numbers / (1.0 + (numbers / 3.0) ** 2) ** 0.5
+
+
 def scaled(numbers, center, scale):
     """float64 -> float32, within what a network can be given."""
     with np.errstate(over="ignore"):  # what becomes infinite is clipped

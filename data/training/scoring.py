@@ -1,4 +1,4 @@
-"""How good predictions are, and beside a baseline that knows no features."""
+"""How good predictions are, beside a baseline without features."""
 
 import numpy as np
 import pandas as pd
