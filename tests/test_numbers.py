@@ -79,9 +79,10 @@ def test_steps_in_a_number_are_learned_and_what_lies_beyond_or_is_missing_stays_
     metrics = read_json(tmp_path / "set/embed_model/metrics.json")
     assert metrics["test"]["rmse"] < 0.3  # without vectors of numbers 0.43; of the noise 0.1
 
-    new = pd.DataFrame({"city": "a", "x": [-1e300, -5.0, 5.0, 1e300, None], "few": 0.5})
+    new = pd.DataFrame({"city": "a", "x": [-3e38, -5.0, 5.0, 3e38, None, 1e300], "few": 0.5})
     options = ["--embeddings", tmp_path / "set", "--output", tmp_path / "predicted.csv"]
     succeeded(call("build_embed_model.py", "--predict", write(new, tmp_path / "new.csv"), *options))
     predicted = pd.read_csv(tmp_path / "predicted.csv").predicted
     assert predicted[:4].between(-2, 3).all()
     assert abs(predicted[4] - 3) < 0.3
+    assert predicted[5] == predicted[4]  # float32, as the saved model takes it, cannot hold it

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.tables.encoding import UNSEEN
-
 FOLDS = 3  # two have little of the gain, five or ten little more than three
 
 
@@ -57,9 +55,9 @@ def _mixed(row_ids, seed):
 
 def spread_of(tables):
     """How unsure each vector is: the root mean squared distance of a category's vectors from their
-    mean, relative to how far this mean is from "unseen", where all categories start. 0 is sure, 1
-    is noise. Relative to the column's own spread, a category of one row would seem sure, as it
-    hardly leaves its start.
+    mean, relative to that of all categories' means from theirs. 0 is sure, 1 is noise.
+
+    It says little of a category with a handful of rows, which hardly leaves "unseen" in any fold.
 
     Args:
         tables: float32 [folds, cardinality, size].
@@ -69,5 +67,5 @@ def spread_of(tables):
     """
     means = tables.mean(axis=0, dtype="float64")
     distance = np.sqrt(np.square(tables - means).sum(axis=2).mean(axis=0))
-    learned = np.sqrt(np.square(means - means[UNSEEN]).sum(axis=1))
-    return np.divide(distance, learned, out=np.ones(len(means)), where=learned > 0)
+    own = np.sqrt(np.square(means - means.mean(axis=0)).sum(axis=1).mean())
+    return distance / own if own > 0 else np.ones(len(means))
