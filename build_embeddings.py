@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
+from data import InputError
 from data.cli import LateImport, command, output_folder, parser_of_both, run, start_tensorflow
 from data.progress import Progress
 from data.reports.insights import Run, look_at
@@ -47,12 +48,17 @@ losses = LateImport("data.training.losses")
 results = LateImport("data.training.results")
 
 RARE = 100  # training rows of a category in the mean of its column: fewer are cross-fitted
-FEWEST = 6  # epochs of cross-fitting; else twice those up to the lowest validation loss
+FEWEST = 6  # epochs of cross-fitting; else four times those up to the lowest validation loss
 
-__all__ = [  # noqa: F822
-    "EmbeddingTransformer", "build_model", "load_embeddings", "nearest", "out_of_fold_vectors",
+__all__ = [
+    "EmbeddingTransformer",  # noqa: F822
+    "InputError",
+    "build_model",
+    "load_embeddings",
+    "nearest",
+    "out_of_fold_vectors",
     "train",
-]  # fmt: skip
+]
 
 
 def main():
@@ -236,7 +242,7 @@ def cross_fit(model, dataset, recipe, history, *, seed=0, checkpoint=None, worke
         dict of column -> float32 [folds, cardinality, size]
     """
     best = int(history["val_loss"].argmin()) + 1
-    epochs = min(recipe.epochs, max(FEWEST, 2 * best))
+    epochs = max(FEWEST, 4 * best)
     stacked = keras.models.clone_model(model, clone_function=with_a_table_for_each_fold)
     for layer in model.layers:
         weights = layer.get_weights()

@@ -96,7 +96,7 @@ def test_another_run_is_not_taken_up(pair, tmp_path):
         ["--batch-size", 16],
         ["--learning-rate", 0.1],
         ["--keep-na", "city"],
-        ["--data", other],
+        ["--data", other, "--replace"],
     ):
         assert "other options or another table" in refused(pair.run(FIRST, 1, "--resume", *options))
     assert "other options or another table" in refused(pair.run(SECOND, 1, "--resume"))

@@ -317,7 +317,7 @@ def test_no_name_leads_outside_or_into_another(pair, tmp_path):
     new = tmp_path / "..%2F..csv"
     table.to_csv(new, index=False)
     succeeded(pair.forks.run(SECOND, "--embeddings", output, "--predict", new))
-    (predicted,) = (output / "embed_model" / "predictions").iterdir()
+    (predicted,) = (output.parent / "wild-predictions").iterdir()
     assert len(pd.read_csv(predicted)) == 60
     assert tree(tmp_path).keys() - after.keys() == {
         new.name,

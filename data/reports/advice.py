@@ -9,6 +9,7 @@ from data.cli import command as command_here
 from data.reports.peers import TREES
 from data.reports.verdict import dominance, rows_text, short
 from data.tables.encoding import UNSEEN
+from data.tables.sql import is_database, without_password
 
 FEW_TEST_ROWS = 300
 FEW_OF_A_CLASS = 30
@@ -196,9 +197,10 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=()):
 def command_of(script, arguments, option=None, *values):
     """The same command with an option and its values; the value None takes the option out.
 
-    Columns for --drop come beside those that are dropped already.
+    Columns for --drop come beside those that are dropped already. An address of a database comes
+    without its password, which is given in the environment.
     """
-    arguments = list(arguments)
+    arguments = [_bare(argument) for argument in arguments]
     if option in arguments:
         start = arguments.index(option)
         stop = start + 1
@@ -210,6 +212,12 @@ def command_of(script, arguments, option=None, *values):
     if option is not None and values != (None,):
         arguments += [option, *values]
     return command_here(Path(script).name, *arguments)
+
+
+def _bare(argument):
+    before, equals, value = argument.rpartition("=") if argument.startswith("--") else ("", "", "")
+    address = value if equals else argument
+    return f"{before}{equals}{without_password(address) if is_database(address) else address}"
 
 
 def shareable(command):
