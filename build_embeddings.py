@@ -242,7 +242,7 @@ def cross_fit(model, dataset, recipe, history, *, seed=0, checkpoint=None, worke
         dict of column -> float32 [folds, cardinality, size]
     """
     best = int(history["val_loss"].argmin()) + 1
-    epochs = max(FEWEST, 4 * best)
+    epochs = min(recipe.epochs, max(FEWEST, 4 * best))
     stacked = keras.models.clone_model(model, clone_function=with_a_table_for_each_fold)
     for layer in model.layers:
         weights = layer.get_weights()

@@ -17,7 +17,7 @@ def test_each_epoch_of_few_steps_changes_what_is_validated(tmp_path, n_rows):
     data = write(table, tmp_path / "ids.csv")
     for rate in ("0.01", "1e-12"):
         options = ["--target", "y", "--categorical", *IDS, "--epochs", 3, "--batch-size", 8192]
-        options += ["--learning-rate", rate, "--output", tmp_path / rate]
+        options += ["--learning-rate", rate, "--output", tmp_path / rate, "--no-report"]
         succeeded(call("build_embeddings.py", "--data", data, *options))
     losses = pd.read_csv(tmp_path / "0.01" / "history.csv")["val_loss"]
     assert losses.nunique() == 3

@@ -72,9 +72,9 @@ def test_steps_in_a_number_are_learned_and_what_lies_beyond_or_is_missing_stays_
         }
     )
     options = ["--data", write(table, tmp_path / "table.csv"), "--target", "target"]
-    options += ["--categorical", "city", "--numeric", "x", "few", "--epochs", 10]
+    options += ["--categorical", "city", "--numeric", "x", "few", "--epochs", 10, "--no-report"]
     succeeded(call("build_embeddings.py", *options, "--output", tmp_path / "set"))
-    options = ["--embeddings", tmp_path / "set", "--epochs", 10]
+    options = ["--embeddings", tmp_path / "set", "--epochs", 10, "--no-report"]
     succeeded(call("build_embed_model.py", *options))
     metrics = read_json(tmp_path / "set/embed_model/metrics.json")
     assert metrics["test"]["rmse"] < 0.3  # without vectors of numbers 0.43; of the noise 0.1

@@ -23,6 +23,8 @@ forked = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks"
 def pair(tmp_path_factory):
     """The second script, with few rows, has a last fit after the first."""
     pair = Pair(forks(), tmp_path_factory.mktemp("resume"), epochs=4)
+    for options in pair.options.values():
+        options.append("--no-report")  # which takes longer than the training
     pair.whole = pair.finish(FIRST, 1)
     return pair
 

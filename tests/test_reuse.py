@@ -286,7 +286,7 @@ def test_what_is_peculiar_to_a_category_under_the_new_target_is_learned_from_one
 
     sales = table(30, known, "sales.csv")  # of which the vectors of each fold see 20
     options = ["--data", sales, "--target", "target", "--categorical", "shop", "day"]
-    succeeded(call("build_embeddings.py", *options, "--epochs", 10, "--output", tmp_path / "sales"))
+    succeeded(call("build_embeddings.py", *options, "--output", tmp_path / "sales"))
     options = ["--data", table(1, known + peculiar, "new.csv"), *options[2:], "--frozen"]
     options += ["--validation-data", table(1, known + peculiar, "validation.csv")]
     options += ["--test-data", table(2, known + peculiar, "test.csv")]

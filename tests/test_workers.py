@@ -117,6 +117,7 @@ def sales(tmp_path_factory):
     table["sales"] += random.normal(0, 40, 7000)[customer]
     path = write(table, folder / "sales.csv")
     options = ["--data", path, "--target", "sales", "--epochs", 3, "--batch-size", 240]
+    options.append("--no-report")  # which takes longer than the training
     options += ["--categorical", "city", "shop", "online", "customer"]
     command = [FIRST, *options, "--output", folder / "two"]
     digests, results = together(folder / "digests", command, command)
@@ -185,6 +186,7 @@ def test_shuffling_ends_when_training_stops_early(sales, monkeypatch):
 
 def test_the_workers_learn_the_final_model_and_three_can_too(sales):
     command = [SECOND, "--embeddings", sales.folder / "two", "--epochs", 3, "--batch-size", 300]
+    command.append("--no-report")
     command += ["--output", sales.folder / "two"]
     digests, _ = together(sales.folder / "final", command, command, command)
     assert len(digests) == 3  # frozen, fine-tuned, and a last fit takes in the validation rows
