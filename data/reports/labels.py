@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NEAR = 8  # places that touch the point; those further off have a leader line
 ANGLES = np.arange(16) * math.tau / 16
 DISTANCES = (16.0, 30.0, 46.0)  # of a leader line, in pixels of the page
 NARROW, BROAD = frozenset("iljtfrI.,:;'|!()[]/ "), frozenset("mwMW@%")
