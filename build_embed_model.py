@@ -51,12 +51,13 @@ results = LateImport("data.training.results")
 
 __all__ = ["build_model", "load_model"]
 
+UNFROZEN_RATE = 0.3  # of the learning rate, after a training with frozen vectors
 CARRIED_RATE = 0.03  # of the learning rate, for vectors that come from another table
 NUMBER_SCALE = 0.3  # of their spread, for scaled numbers beside vectors
 WAVES = 16  # of each number
 NUMBER_SIZE = 8  # of the vector of a number
 FEW_ROWS = 50_000  # in so small a table every row counts
-MANY_ROWS = 100_000  # of training, where frozen vectors are not tried as well
+MANY_ROWS = 100_000  # of training, where frozen vectors are not tried first
 
 
 def main():
@@ -84,7 +85,8 @@ def main():
         )
         show_dataset(dataset, told_before=options.data is None)
         sources, models = match(sets, saved, dataset, options)
-        ways = ways_to_try(dataset, options)
+        folds = None if options.data else fold_tables(*reuse.only_set(sets))
+        ways = ways_to_try(dataset, options, folds)
         reuse.show_plan(dataset, ways, sets)
 
         # Embeddings and numeric columns into one network, and train it.
@@ -93,7 +95,6 @@ def main():
         this_run = run_identity(dataset, recipe, sources=sources, ways=ways)
         with open_checkpoint(work / "checkpoint", this_run, workers, options.resume) as checkpoint:
             networks = raw.frozen_networks(models)
-            folds = None if options.data else fold_tables(*reuse.only_set(sets))
             learn = partial(fit, dataset, recipe, saved, networks, folds)
             model, history, metrics, way = learn(ways, options.seed, checkpoint, workers)
             if not workers.is_chief:
@@ -102,8 +103,7 @@ def main():
             missing_as_unseen(model, dataset.encoding.vocabularies, start)
             trained = time.monotonic()
 
-            # Judge it on the test rows, beside the first script's model where that had the same
-            # task, and save a model that is complete in itself.
+            # Judge it on the test rows, and save a model that is complete in itself.
             metrics["test"], predicted = results.evaluate(model, dataset, "test")
             first = {} if options.data else first_metrics(output)
             show_metrics({"final model": metrics["test"], **first, "baseline": metrics["baseline"]})
@@ -173,7 +173,7 @@ def final_recipe(dataset, options, carried=False, **chosen):
     rows = len(dataset.split["train"])
     members = 8 if rows < 10_000 else 2 if rows < 100_000 else 1
     slower = {"embedding_rate": CARRIED_RATE} if carried else {}
-    return recipe_for(dataset, options, carried=carried, members=members, **slower | chosen)
+    return recipe_for(dataset, options, 128, carried=carried, members=members, **slower | chosen)
 
 
 def build_model(encoding, recipe, seed=0, networks=()):
@@ -250,9 +250,8 @@ def numeric_features(numbers, numerics, recipe):
     column that had some missing in training.
 
     Periodic features make smooth functions easy to learn, and vectors steps, as trees learn them:
-    Gorishniy et al., On Embeddings for Numerical Features (2022), section 3. Numbers are made as
-    small as the components of a category's vector: at their own size they would outweigh whole
-    embeddings from the first step on.
+    Gorishniy et al., On Embeddings for Numerical Features (2022), section 3. Numbers are as small
+    as the components of a category's vector, else they would outweigh these from the start.
     """
     missing = keras.ops.isnan(numbers)
     filled = keras.ops.where(missing, 0.0, numbers)
@@ -333,19 +332,20 @@ def load_vectors(model, encoding, saved, frozen):
 # Training: both ways with the vectors, and the last fit
 
 
-def ways_to_try(dataset, options):
-    """What is tried with the saved vectors: what is asked for; else frozen and fine-tuned, of which
-    the better by validation loss is kept; with many rows, where that would take long, or with
-    vectors of another table, fine-tuned alone."""
+def ways_to_try(dataset, options, folds):
+    """How the saved vectors are used: as asked for; else, if cross-fitted, frozen and then
+    fine-tuned, but with many rows, where both would take long, fine-tuned alone, as others are."""
     if options.vectors:
         return [options.vectors]
-    if options.data or len(dataset.split["train"]) >= MANY_ROWS:
-        return ["fine-tuned"]
-    return ["frozen", "fine-tuned"]
+    both = folds is not None and len(dataset.split["train"]) < MANY_ROWS
+    return ["frozen", "fine-tuned"] if both else ["fine-tuned"]
 
 
 def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, workers=None):
-    """Train a model in each way, and let the best go on with the validation rows as well.
+    """Train in each way, keep the best by validation loss, and let it learn from those rows too.
+
+    After "frozen", "fine-tuned" goes on from there, at a lower rate: by then the other layers no
+    longer tear at the vectors (Howard and Ruder, ULMFiT, 2018, section 3.3).
 
     Args:
         saved, networks: see `starting_model`.
@@ -359,19 +359,21 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
     found = {}
     for way in ways:
         model = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
+        if found:
+            model.set_weights(found["frozen"][0].get_weights())
+            recipe = replace(recipe, learning_rate=UNFROZEN_RATE * recipe.learning_rate)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
-        if way != "scratch":
-            how["folds"] = folds
+        how |= {} if way == "scratch" else {"folds": folds}
         if way != "scratch" and recipe.carried:
             how["trained"] = {column: len(saved[column].vectors) for column in saved}
         label = f"training, {way}" if len(ways) > 1 else "training"
-        found[way] = model, train(model, dataset, recipe, label=label, **how), how
-    lowest = {way: history["val_loss"].min() for way, (_, history, _) in found.items()}
+        found[way] = model, train(model, dataset, recipe, label=label, **how), how, recipe
+    lowest = {way: history["val_loss"].min() for way, (_, history, *_) in found.items()}
     way = min(lowest, key=lowest.get)
+    model, history, how, recipe = found[way]
     if len(lowest) > 1:
         losses = ", ".join(f"{name} {loss:.4g}" for name, loss in lowest.items())
         print(f"validation loss: {losses}; the {way} vectors are kept")
-    model, history, how = found[way]
     results.fit_shift_to_mean(model, dataset)
     metrics = results.validation_metrics(model, dataset)
     epochs = epochs_with_validation_rows(history, dataset, recipe)
@@ -432,16 +434,15 @@ def add_reuse_options(parser):
     for spelling, way, text in (
         ("--frozen", "frozen", "keep the vectors as they are"),
         ("--fine-tune", "fine-tuned", "train the vectors further, with the rest of the network "
-         "(default: both, and what has the lower validation loss is kept; fine-tuned alone with "
-         f"--data or from {MANY_ROWS:,} training rows)"),
+         "(default: both where they are cross-fitted, and what has the lower validation loss is "
+         f"kept; else, and from {MANY_ROWS:,} training rows, fine-tuned alone)"),
     ):  # fmt: skip
         how.add_argument(spelling, dest="vectors", action="store_const", const=way, help=text)
     parser.add_argument(
-        "--compare",
-        action="store_true",
+        "--compare", action="store_true",
         help="also train other models, without and with the vectors, and our network from "
         "scratch, frozen and fine-tuned, and say how much the vectors change",
-    )
+    )  # fmt: skip
     prediction.add_options(parser)
 
 

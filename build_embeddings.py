@@ -49,6 +49,7 @@ results = LateImport("data.training.results")
 
 RARE = 100  # training rows of a category in the mean of its column: fewer are cross-fitted
 FEWEST = 6  # epochs of cross-fitting; else four times those up to the lowest validation loss
+WIDER = 2 * FOLDS  # batches of cross-fitting, whose rows are shared out among the folds' tables
 
 __all__ = [
     "EmbeddingTransformer",  # noqa: F822
@@ -253,7 +254,7 @@ def cross_fit(model, dataset, recipe, history, *, seed=0, checkpoint=None, worke
     train(
         stacked,
         dataset,
-        replace(recipe, epochs=epochs * (FOLDS - 1)),
+        replace(recipe, epochs=epochs * (FOLDS - 1), batch_size=WIDER * recipe.batch_size),
         label="cross-fitting",
         validate=False,
         folds=tables_to_train(dataset.settings["seed"]),
@@ -300,10 +301,10 @@ class Recipe:
     patience: int = 5
 
 
-def recipe_for(dataset, options, **chosen):
+def recipe_for(dataset, options, steps=256, **chosen):
     """The recipe for a table, from its number of training rows; options take precedence.
 
-    Some 256 steps an epoch, within bounds; a rate that grows with the batch size, between its
+    Some so many steps an epoch, within bounds; a rate that grows with the batch size, between its
     square root (Malladi et al., 2022) and itself; some two million rows seen, in 3 to 40 epochs;
     dropout in the dense layers where rows are few. Where they are very few, one such layer, which
     bears a higher rate at small batches.
@@ -312,7 +313,7 @@ def recipe_for(dataset, options, **chosen):
     for name in ("epochs", "batch_size", "learning_rate"):
         if getattr(options, name) is not None:
             chosen[name] = getattr(options, name)
-    batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / 256)), 5, 10))
+    batch = chosen.get("batch_size") or int(2 ** np.clip(np.round(np.log2(rows / steps)), 5, 10))
     rate = 0.0055 * (batch / 512) ** 0.75
     very_few = rows < 10_000
     recipe = Recipe(
@@ -381,7 +382,7 @@ def train(
             history.append(line)
             if not epochs_since_best(history):
                 best = model.get_weights()
-            if checkpoint is not None:
+            if checkpoint is not None and checkpoint.is_due(label):
                 checkpoint.save(label, history, learner.state(best))
             if epochs_since_best(history) >= recipe.patience:
                 break
@@ -404,7 +405,7 @@ def one_epoch(learner, batches, epoch, recipe, progress):
     """Take the steps of an epoch, block by block; returns the mean loss, which may be infinite."""
     done, total, all_steps = 0, 0.0, recipe.epochs * learner.steps
     while done < learner.steps and np.isfinite(total):
-        count = min(max(1, min(32, learner.steps // 8)), learner.steps - done)
+        count = min(max(8, min(32, learner.steps // 8)), learner.steps - done)
         total += learner.take_steps(batches, count)
         done += count
         learner.average.see_block(ends_epoch=done == learner.steps)

@@ -21,7 +21,7 @@ def number_effects(dataset, predict, columns, seed=0):
     """Partial dependence (Friedman, 2001) of the prediction on numeric columns: list of charts.
 
     Args:
-        predict: function of (codes, numbers), see `data.training.scoring.predictor`.
+        predict: function of (codes, numbers), see `data.training.results.predictor`.
         columns: names, in the order of the charts.
     """
     numerics = {n.column: j for j, n in enumerate(dataset.encoding.numerics)}

@@ -46,7 +46,7 @@ def permutation_importance(dataset, predict, groups, seed=0):
     `permutation_importance` defines it (Breiman, 2001).
 
     Args:
-        predict: function of (codes, numbers), see `data.training.scoring.predictor`.
+        predict: function of (codes, numbers), see `data.training.results.predictor`.
         groups: of `column_groups`.
 
     Returns:

@@ -1,6 +1,7 @@
 """What a run finds out about its result, for the screen, the pictures and the page: report.json."""
 
 import datetime
+import functools
 import json
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.cli import LateImport
 from data.progress import show_note
 from data.reports import advice
 from data.reports.effects import NOTE as CATEGORIES_NOTE
@@ -27,7 +29,9 @@ from data.reports.pictures import draw_found, draw_pictures
 from data.reports.screen import show_verdict
 from data.reports.verdict import EMBEDDINGS, judge
 from data.tables.dates import elapsed_column
-from data.training.scoring import predictor, score
+from data.training.scoring import score
+
+results = LateImport("data.training.results")  # which loads TensorFlow
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,10 @@ class Run:
         """Whether the model takes numeric columns."""
         return "numbers" in self.model.input
 
-    @property
+    @functools.cached_property
     def predict(self):
-        """See `data.training.scoring.predictor`."""
-        return predictor(self.model, self.dataset.encoding.target)
+        """See `data.training.results.predictor`."""
+        return results.predictor(self.model, self.dataset.encoding.target)
 
 
 def look_at(folder, run, manifest, vectors=None):

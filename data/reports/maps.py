@@ -280,7 +280,6 @@ def _legend(figure, points, title, scale):
 def _write_names(figure, axes, coordinates, areas, labels):
     """Names beside points, most frequent first, with a leader line where there is no room."""
     from matplotlib.lines import Line2D
-    from matplotlib.patheffects import withStroke
 
     renderer, unit = figure.canvas.get_renderer(), figure.dpi / 72  # pixels in a point
     frame = axes.get_window_extent()
@@ -289,7 +288,6 @@ def _write_names(figure, axes, coordinates, areas, labels):
     for label in labels[:LABELLED]:
         text = axes.text(0, 0, label, fontsize=8, color=light("ink"), parse_math=False)
         text.set_transform(figure.dpi_scale_trans)  # in inches: the SVG has other pixels
-        text.set_path_effects([withStroke(linewidth=2.2, foreground="white", alpha=0.85)])
         texts.append(text)
         extents.append(text.get_window_extent(renderer) if label else None)
     sizes = [None if extent is None else (extent.width, extent.height) for extent in extents]

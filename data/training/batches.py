@@ -120,20 +120,13 @@ def records(dataset, rows, model, dtype, folds, epoch):
     progress.done()
 
 
-def fixed_batches(dataset, rows, model, batch=8192, label="evaluating"):
-    """Each row once, in order: for validation and prediction."""
-
-    def blocks():
-        progress = Progress(label)
-        for start in range(0, len(rows), batch):
-            yield model_arrays(dataset, rows[start : start + batch], model)
-            progress(start, start / len(rows))
-        progress.done()
-
-    data = tf.data.Dataset.from_generator(
-        blocks, output_signature=signature(dataset, model, (None,))
-    )
-    return read_ahead(data, -(-len(rows) // batch), 2)
+def in_order(dataset, rows, model, batch=8192):
+    """Each row once, in order, for validation and prediction: yields (inputs, target) as arrays."""
+    progress = Progress("evaluating")
+    for start in range(0, len(rows), batch):
+        yield model_arrays(dataset, rows[start : start + batch], model)
+        progress(start, start / len(rows))
+    progress.done()
 
 
 def read_ahead(data, length, elements):

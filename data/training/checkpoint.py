@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import time
 import zipfile
 
 import numpy as np
@@ -13,13 +14,15 @@ from data import InputError
 from data.files import NO_ARCHIVE, read_array, sync
 from data.training.workers import check_workers_agree
 
+SECONDS_BETWEEN = 1.0  # what a kill costs at most, beside the epoch that it interrupts
+
 
 class Checkpoint:
     """The checkpoints of one run, in a folder of their own.
 
     A file holds the run that it belongs to, the history and the arrays, and is replaced as a
-    whole: whenever the process dies there is the checkpoint of the last completed epoch or of the
-    one before. Loading runs no code.
+    whole: whenever the process dies there is the checkpoint of a completed epoch, the last one or
+    one a second earlier. Loading runs no code.
 
     Args:
         folder: pathlib.Path; run: what identifies the run (JSON), so that no other takes it up.
@@ -31,6 +34,7 @@ class Checkpoint:
 
     def __init__(self, folder, run, resume=False):
         self.folder, self.run = folder, json.loads(json.dumps(run))
+        self._saved = {}  # fit -> when
         if not resume:
             self.remove()
         elif not self.present:
@@ -41,6 +45,10 @@ class Checkpoint:
         else:
             for path in folder.glob("*.npz"):
                 _read(path, self.run)
+
+    def is_due(self, fit):
+        """Whether a fit's checkpoint is to be written anew: there is none, or an older one."""
+        return time.monotonic() - self._saved.get(fit, -np.inf) > SECONDS_BETWEEN
 
     @property
     def present(self):
@@ -64,6 +72,7 @@ class Checkpoint:
                     np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
         sync(unfinished)
         os.replace(unfinished, self.folder / f"{fit}.npz")
+        self._saved[fit] = time.monotonic()
 
     def load(self, fit, like):
         """The checkpoint of one fit.

@@ -55,20 +55,21 @@ class LazyAdam(keras.optimizers.Adam):
             gradient if self._is_large(variable) else _as_dense(gradient, variable)
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
+        # Once for all variables: for each of them it would cost as much as its update.
+        step = tf.cast(self.iterations + 1, "float32")
+        self._powers = self.beta_1**step, self.beta_2**step
         super().apply(dense, variables)
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index].value
-        beta_1, beta_2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
-        step = tf.cast(self.iterations + 1, "float32")
-        rate = tf.cast(learning_rate, "float32") * self.rates[index]
+        beta_1_power, beta_2_power = self._powers
+        rate = learning_rate if self.rates[index] == 1 else learning_rate * self.rates[index]
         if isinstance(gradient, tf.IndexedSlices):
             rows, position = tf.unique(gradient.indices)
             g = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
-            v = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(g)
-            rate *= tf.sqrt(1 - beta_2**step)
-            change = rate * g / (tf.sqrt(v) + self.epsilon)
+            v = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * tf.square(g)
+            change = rate * tf.sqrt(1 - beta_2_power) * g / (tf.sqrt(v) + self.epsilon)
             velocity.scatter_update(tf.IndexedSlices(v, rows))
             variable.scatter_sub(tf.IndexedSlices(change, rows))
             return
@@ -76,11 +77,11 @@ class LazyAdam(keras.optimizers.Adam):
             var=variable.handle,
             m=momentum.value.handle,
             v=velocity.handle,
-            beta1_power=beta_1**step,
-            beta2_power=beta_2**step,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
             lr=rate,
-            beta1=beta_1,
-            beta2=beta_2,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
             epsilon=self.epsilon,
             grad=gradient,
         )

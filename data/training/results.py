@@ -1,6 +1,9 @@
 """What a trained model predicts, and how well."""
 
-from data.training.batches import fixed_batches
+import numpy as np
+import tensorflow as tf
+
+from data.training.batches import in_order
 from data.training.scoring import featureless, score, shift_to_mean, to_predictions
 
 
@@ -40,5 +43,37 @@ def evaluate(model, dataset, part):
 
 def predict(model, dataset, rows):
     """Predictions of some rows; see `data.training.scoring.to_predictions`."""
-    outputs = model.predict(fixed_batches(dataset, rows, model), verbose=0)
+    outputs_of = _compiled(model)
+    batches = in_order(dataset, rows, model)
+    outputs = np.concatenate([outputs_of(inputs).numpy() for inputs, _ in batches])
     return to_predictions(outputs, dataset.encoding.target)
+
+
+def predictor(model, target, batch=8192):
+    """The model as a function of encoded rows, for any codes and numbers.
+
+    Args:
+        model: keras.Model of "codes" and, where it takes them, "numbers".
+
+    Returns:
+        function of (codes int32 [rows, columns], numbers float32 [rows, columns] or None) that
+        returns predictions, see `data.training.scoring.to_predictions`.
+    """
+    outputs_of = _compiled(model)
+
+    def predict(codes, numbers):
+        inputs = {"codes": codes} | ({"numbers": numbers} if "numbers" in model.input else {})
+        outputs = [
+            outputs_of({name: array[start : start + batch] for name, array in inputs.items()})
+            for start in range(0, len(codes), batch)
+        ]
+        return to_predictions(np.concatenate(outputs), target)
+
+    return predict
+
+
+def _compiled(model):
+    """The model as a function of inputs of any number of rows; Keras's own `predict` is compiled
+    anew for other numbers, which takes longer than few rows do."""
+    shapes = {n: tf.TensorSpec((None, *i.shape[1:]), i.dtype) for n, i in model.input.items()}
+    return tf.function(lambda inputs: model(inputs, training=False), input_signature=[shapes])

@@ -135,22 +135,3 @@ def row_losses(target, actual, predicted):
         return np.square(target.encode(actual) - target.encode(median).astype("float64"))
     given = predicted[np.arange(len(actual)), actual]
     return -np.log(np.maximum(given, np.finfo("float64").eps))
-
-
-def predictor(model, target):
-    """The model as a function of encoded rows, for any codes and numbers.
-
-    Args:
-        model: keras.Model of "codes" and, where it takes them, "numbers".
-
-    Returns:
-        function of (codes int32 [rows, columns], numbers float32 [rows, columns] or None) that
-        returns predictions, see `to_predictions`.
-    """
-    takes_numbers = "numbers" in model.input
-
-    def predict(codes, numbers):
-        inputs = {"codes": codes} | ({"numbers": numbers} if takes_numbers else {})
-        return to_predictions(model.predict(inputs, batch_size=8192, verbose=0), target)
-
-    return predict
