@@ -153,7 +153,7 @@ def save(staging, this, manifest, compared, with_report):
     if compared is not None:
         compared.to_csv(folder / "comparison.csv", index=False)
     seal(folder, manifest)
-    seal_whole(staging, manifest, with_report)
+    seal_whole(staging, this.output, manifest, with_report)
     return publish(staging, this.output)
 
 

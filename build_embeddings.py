@@ -110,7 +110,7 @@ def main():
             if not options.no_report:
                 this = Run(output, dataset, model, history, metrics, predicted)
                 look_at(staging, this, manifest, vectors)
-                write_report(staging, manifest)
+                write_report(staging, manifest, output)
             seal(staging, manifest)
             kept = publish(staging, output)
     for line in neighbour_lines(manifest, vectors):

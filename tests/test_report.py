@@ -591,3 +591,11 @@ def test_errors_are_means_over_the_test_rows_of_a_category(tmp_path):
     write_errors(tmp_path, manifest, [block])
     (row,) = pd.read_csv(tmp_path / "errors.csv").to_dict("records")
     assert row["log_loss"] == pytest.approx(np.log(2)) and row["share_actual"] == 0.5
+
+
+def test_commands_name_the_folder_that_the_set_will_be_in(tmp_path):
+    manifest = make_set(tmp_path)
+    (tmp_path / "embed_model").mkdir(exist_ok=True)
+    (tmp_path / "embed_model/model.keras").touch()
+    text = write_report(tmp_path, manifest, Path("/sets/my sales")).read_text(encoding="utf-8")
+    assert "--embeddings '/sets/my sales' --predict" in text.replace("\\u0027", "'")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.cli import HERE
 from data.reports.advice import shareable
 from data.reports.categories import category_text, colour_scale, most_frequent, sureness
 from data.reports.charts import curve_chart
@@ -21,7 +22,6 @@ from data.reports.maps import PLACED, how_many, page_layouts, warning_of
 from data.reports.neighbours import nearest_known
 from data.reports.page import put_together
 from data.reports.projection import map_coordinates
-from data.sets.names import file_names
 from data.tables.encoding import MISSING
 
 LARGEST = 4_500_000  # bytes of the page
@@ -47,7 +47,7 @@ FILES = {
 }
 
 
-def write_report(folder, manifest):
+def write_report(folder, manifest, output=None):
     """Write report.html into `folder` from the files that are there.
 
     Read are embeddings.npz, history.csv, metrics.json, errors.csv and report.json, and the same in
@@ -57,6 +57,7 @@ def write_report(folder, manifest):
     Args:
         folder: of a set that is being written, with embeddings.npz, or embed_model/ that has it.
         manifest: of that embeddings.npz; its "array" keys say what is where.
+        output: where the set will be, for the commands that use it (default: folder).
 
     Returns the path. Raises OSError and ValueError when the files are not those of a set.
     """
@@ -75,7 +76,7 @@ def write_report(folder, manifest):
         "scale": None if scale is None else asdict(scale),
         "files": _files(folder),
         "date": next((m["date"] for m in reversed(models) if "date" in m), None),
-        "commands": _commands(folder, manifest),
+        "commands": _commands(folder, Path(output or folder)),
         "comparison": _csv(folder / "embed_model" / "comparison.csv"),
         "details": _details(folder, manifest),
     }
@@ -215,12 +216,13 @@ def by_importance(manifest, models):
     return manifest | {"columns": {c: columns[c] for c in in_order(columns, orders[-1], dates)}}
 
 
-def _commands(folder, manifest):
+def _commands(folder, output):
     """What can be done with the set: [{"why": text, "command": text}]."""
     if not (folder / "embed_model" / "model.keras").is_file():
         return []
-    place = f"saved_embeddings/{file_names([manifest['table']])[manifest['table']]}"
-    start = f"python build_embed_model.py --embeddings {shlex.quote(place)}"
+    place = output.resolve()
+    place = place.relative_to(HERE) if place.is_relative_to(HERE) else place
+    start = f"python build_embed_model.py --embeddings {shlex.quote(str(place))}"
     return [
         {"why": "Predict new rows:", "command": f"{start} --predict new_rows.csv"},
         {

@@ -68,14 +68,14 @@ def stage_present(output, staging):
         stage_copy(output, staging)
 
 
-def seal_whole(staging, manifest, with_report=True):
+def seal_whole(staging, output, manifest, with_report=True):
     """A new report for the whole, which changes the set's own manifest too."""
     own, report = staging / "embeddings.json", staging / "report.html"
     if own.exists():
         manifest = json.loads(own.read_text(encoding="utf-8"))
     report.unlink(missing_ok=True)  # the one of the set before
     if with_report:
-        write_report(staging, manifest)
+        write_report(staging, manifest, output)
     if own.exists():
         seal(staging, manifest)
     elif with_report:
