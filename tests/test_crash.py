@@ -179,14 +179,13 @@ def test_a_loss_that_is_no_number_ends_the_run(pair):
 def test_the_last_good_epoch_before_such_a_loss_is_kept(pair):
     poison = (
         "from data.training.learner import Learner\n"
-        "state, calls = Learner.state, []\n"
-        "def poisoned(self, best):\n"
-        "    arrays = state(self, best)\n"
+        "rate, calls = Learner.learning_rate, []\n"
+        "def poisoned(self):  # asked once an epoch, at its end\n"
         "    calls.append(len(calls))\n"
-        "    if len(calls) == 3:  # before the first epoch, after it, after the second\n"
+        "    if len(calls) == 2:\n"
         "        self.copy.trainable_variables[-1].assign([float('nan')])\n"
-        "    return arrays\n"
-        "Learner.state = poisoned\n"
+        "    return rate.fget(self)\n"
+        "Learner.learning_rate = property(poisoned)\n"
     )
     result = succeeded(pair.run(FIRST, 1, "--epochs", 6, before=poison))
     assert "no longer a number; epoch 2 is kept" in result.stdout
