@@ -278,7 +278,8 @@ def test_few_rows_go_on_with_the_validation_rows_unless_they_would_overfit(regre
     options = ["--data", write(table, tmp_path / "noisy.csv"), "--target", "y"]
     options += ["--categorical", "shop", "--epochs", 20, "--output", tmp_path / "noisy"]
     succeeded(call("build_embeddings.py", *options))
-    result = succeeded(call("build_embed_model.py", "--embeddings", tmp_path / "noisy"))
+    options = ["--embeddings", tmp_path / "noisy", "--fine-tune"]
+    result = succeeded(call("build_embed_model.py", *options))
     losses = pd.read_csv(tmp_path / "noisy" / "embed_model" / "history.csv")["val_loss"]
     assert 3 <= losses.argmin() + 1 < 16
     assert "last fit" not in result.stdout
