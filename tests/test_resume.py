@@ -126,7 +126,8 @@ def test_other_vectors_under_the_same_name_are_not_mixed_in(pair, tmp_path):
 @pytest.mark.parametrize("script", [FIRST, SECOND])
 def test_ctrl_c_says_how_to_go_on(pair, script):
     interrupted = (
-        "import os, signal; from data.training.checkpoint import Checkpoint; save = Checkpoint.save"
+        "import os, signal, data.training.checkpoint as module; from data.training.checkpoint "
+        "import Checkpoint; save = Checkpoint.save; module.SECONDS_BETWEEN = 0"
     )
     interrupted += (
         "\ndef saved(self, fit, history, arrays):\n    save(self, fit, history, arrays)\n"
