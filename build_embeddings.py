@@ -244,6 +244,7 @@ def cross_fit(model, dataset, recipe, history, *, seed=0, checkpoint=None, worke
     """
     best = int(history["val_loss"].argmin()) + 1
     epochs = min(recipe.epochs, max(FEWEST, 4 * best))
+    batch, rate = WIDER * recipe.batch_size, WIDER**0.5 * recipe.learning_rate
     stacked = keras.models.clone_model(model, clone_function=with_a_table_for_each_fold)
     for layer in model.layers:
         weights = layer.get_weights()
@@ -254,7 +255,7 @@ def cross_fit(model, dataset, recipe, history, *, seed=0, checkpoint=None, worke
     train(
         stacked,
         dataset,
-        replace(recipe, epochs=epochs * (FOLDS - 1), batch_size=WIDER * recipe.batch_size),
+        replace(recipe, epochs=epochs * (FOLDS - 1), batch_size=batch, learning_rate=rate),
         label="cross-fitting",
         validate=False,
         folds=tables_to_train(dataset.settings["seed"]),
@@ -306,8 +307,7 @@ def recipe_for(dataset, options, steps=256, **chosen):
 
     Some so many steps an epoch, within bounds; a rate that grows with the batch size, between its
     square root (Malladi et al., 2022) and itself; some two million rows seen, in 3 to 40 epochs;
-    dropout in the dense layers where rows are few. Where they are very few, one such layer, which
-    bears a higher rate at small batches.
+    dropout where rows are few; very few have one dense layer, which bears a higher rate.
     """
     rows = len(dataset.split["train"])
     for name in ("epochs", "batch_size", "learning_rate"):
