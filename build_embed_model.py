@@ -363,7 +363,7 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
             model.set_weights(found["frozen"][0].get_weights())
             recipe = replace(recipe, learning_rate=UNFROZEN_RATE * recipe.learning_rate)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
-        how |= {} if way == "scratch" else {"folds": folds}
+        how["folds"] = None if way == "scratch" else folds
         if way != "scratch" and recipe.carried:
             how["trained"] = {column: len(saved[column].vectors) for column in saved}
         label = f"training, {way}" if len(ways) > 1 else "training"

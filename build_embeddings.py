@@ -305,7 +305,7 @@ class Recipe:
 def recipe_for(dataset, options, steps=256, **chosen):
     """The recipe for a table, from its number of training rows; options take precedence.
 
-    Some so many steps an epoch, within bounds; a rate that grows with the batch size, between its
+    About so many steps an epoch, within bounds; a rate that grows with the batch size, between its
     square root (Malladi et al., 2022) and itself; some two million rows seen, in 3 to 40 epochs;
     dropout where rows are few; very few have one dense layer, which bears a higher rate.
     """
@@ -405,7 +405,7 @@ def one_epoch(learner, batches, epoch, recipe, progress):
     """Take the steps of an epoch, block by block; returns the mean loss, which may be infinite."""
     done, total, all_steps = 0, 0.0, recipe.epochs * learner.steps
     while done < learner.steps and np.isfinite(total):
-        count = min(max(8, min(32, learner.steps // 8)), learner.steps - done)
+        count = min(int(np.clip(learner.steps // 8, 8, 32)), learner.steps - done)
         total += learner.take_steps(batches, count)
         done += count
         learner.average.see_block(ends_epoch=done == learner.steps)

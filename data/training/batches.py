@@ -66,7 +66,7 @@ def training_batches(
         lambda: _until_stopped(blocks()),
         output_signature=signature(dataset, model, (None, batch // replicas)),
     ).unbatch()
-    return read_ahead(data, tf.data.INFINITE_CARDINALITY, 8)
+    return read_ahead(data)
 
 
 def chances_of_unseen(vocabularies, trained):
@@ -129,18 +129,16 @@ def in_order(dataset, rows, model, batch=8192):
     progress.done()
 
 
-def read_ahead(data, length, elements):
-    """The same data, so many elements of it prepared in advance.
+def read_ahead(data):
+    """The same data, a few elements of it prepared in advance.
 
-    Its length, known, spares Keras the discovery that it has an end, and the warning about it.
     TensorFlow's search for better buffer sizes is off: the end of an iterator waits for the next
     round of it, and the rounds come at double the interval each, so training would take up to
     twice its time.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    data = data.apply(tf.data.experimental.assert_cardinality(length)).prefetch(elements)
-    return data.with_options(options)
+    return data.prefetch(8).with_options(options)
 
 
 def model_arrays(dataset, rows, model, codes=None):

@@ -53,6 +53,7 @@ def validation_loss(model, dataset, workers):
     def find_loss():
         # Not as a tf.data.Dataset, which takes longer to begin than few rows take.
         totals = [total(*batch) for batch in in_order(dataset, mine, model)]
-        return float(workers.sum(tf.add_n(totals)) / len(rows))
+        none = tf.constant(0.0, "float64")  # a worker may have no rows
+        return float(workers.sum(tf.add_n([none, *totals])) / len(rows))
 
     return find_loss

@@ -1,5 +1,7 @@
 """What a trained model predicts, and how well."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -43,10 +45,12 @@ def evaluate(model, dataset, part):
 
 def predict(model, dataset, rows):
     """Predictions of some rows; see `data.training.scoring.to_predictions`."""
-    outputs_of = _compiled(model)
-    batches = in_order(dataset, rows, model)
-    outputs = np.concatenate([outputs_of(inputs).numpy() for inputs, _ in batches])
-    return to_predictions(outputs, dataset.encoding.target)
+    predict_some, batches = (
+        predictor(model, dataset.encoding.target),
+        in_order(dataset, rows, model),
+    )
+    found = [predict_some(inputs["codes"], inputs.get("numbers")) for inputs, _ in batches]
+    return np.concatenate(found)
 
 
 def predictor(model, target, batch=8192):
@@ -72,6 +76,7 @@ def predictor(model, target, batch=8192):
     return predict
 
 
+@functools.lru_cache(maxsize=1)  # one model is asked for several parts of a table
 def _compiled(model):
     """The model as a function of inputs of any number of rows; Keras's own `predict` is compiled
     anew for other numbers, which takes longer than few rows do."""
