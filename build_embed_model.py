@@ -13,9 +13,12 @@ saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs 
 
 import time
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
 from build_embeddings import (
     embed,
@@ -40,12 +43,13 @@ from data.sets.publishing import check_same_table, publish, working_folder
 from data.sets.saving import seal, write_vectors
 from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
-from data.tables.encoding import FARTHEST, UNSEEN, soft_clip
+from data.tables.encoding import UNSEEN
 from data.training.checkpoint import open_checkpoint
 from data.training.scoring import featureless_loss
 from data.training.workers import joined_workers
 
 keras = LateImport("keras")
+layers = LateImport("data.training.numeric_layers")
 raw = LateImport("data.sets.raw_model")
 results = LateImport("data.training.results")
 
@@ -53,9 +57,6 @@ __all__ = ["build_model", "load_model"]
 
 UNFROZEN_RATE = 0.3  # of the learning rate, after a training with frozen vectors
 CARRIED_RATE = 0.03  # of the learning rate, for vectors that come from another table
-NUMBER_SCALE = 0.3  # of their spread, for scaled numbers beside vectors
-WAVES = 16  # of each number
-NUMBER_SIZE = 8  # of the vector of a number
 FEW_ROWS = 50_000  # in so small a table every row counts
 MANY_ROWS = 100_000  # of training, where frozen vectors are not tried first
 
@@ -193,9 +194,11 @@ def build_model(encoding, recipe, seed=0, networks=()):
     if encoding.numerics:
         numbers = keras.Input((len(encoding.numerics),), name="numbers")
         inputs["numbers"] = numbers
-        parts.append(numeric_features(numbers, encoding.numerics, recipe))
+        dropout = recipe.embedding_dropout
+        parts.append(layers.numeric_features(numbers, encoding.numerics, dropout))
     for network, other in networks:
-        parts.append(NUMBER_SCALE * saved_model_outputs(codes, numbers, encoding, network, other))
+        outputs = raw.network_outputs(network, other, codes, numbers, encoding)
+        parts.append(layers.NUMBER_SCALE * outputs)
     hidden = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     outputs = head(hidden, encoding.target, recipe)
     if recipe.carried:
@@ -218,88 +221,6 @@ def category_bias(codes, encoding):
         int(starts[-1]), encoding.target.outputs, embeddings_initializer="zeros", name="wide"
     )(codes + starts[:-1].astype("int32"))
     return keras.ops.sum(numbers, axis=1, keepdims=True)
-
-
-def saved_model_outputs(codes, numbers, encoding, network, other):
-    """What a saved network makes of the rows: outputs for its own target, the mean of its members.
-
-    Its dense layers know how the vectors act together, which few rows cannot teach anew.
-
-    Args:
-        encoding: of codes and numbers; other: of the network, with columns that are all among them.
-
-    Returns:
-        float32 [batch, outputs of the network]
-    """
-    columns = [vocabulary.column for vocabulary in encoding.vocabularies]
-    cardinalities = np.array([v.cardinality for v in other.vocabularies], "int32")
-    codes = keras.ops.stack([codes[:, columns.index(v.column)] for v in other.vocabularies], axis=1)
-    inputs = {"codes": keras.ops.where(codes < cardinalities, codes, UNSEEN)}
-    if other.numerics:
-        mine, scaled = {n.column: (i, n) for i, n in enumerate(encoding.numerics)}, []
-        for numeric in other.numerics:
-            i, own = mine[numeric.column]
-            shift = (own.center - numeric.center) / numeric.scale
-            scaled.append(numbers[:, i] * (own.scale / numeric.scale) + shift)
-        inputs["numbers"] = keras.ops.clip(keras.ops.stack(scaled, axis=1), -FARTHEST, FARTHEST)
-    return keras.ops.mean(network(inputs), axis=1)
-
-
-def numeric_features(numbers, numerics, recipe):
-    """Scaled numbers with 0 for missing, periodic features, a vector for each, and a flag for each
-    column that had some missing in training.
-
-    Periodic features make smooth functions easy to learn, and vectors steps, as trees learn them:
-    Gorishniy et al., On Embeddings for Numerical Features (2022), section 3. Numbers are as small
-    as the components of a category's vector, else they would outweigh these from the start.
-    """
-    missing = keras.ops.isnan(numbers)
-    filled = keras.ops.where(missing, 0.0, numbers)
-    clipped = soft_clip(filled)
-    vectors = keras.layers.Dropout(recipe.embedding_dropout)(piecewise_linear(filled, numerics))
-    parts = [NUMBER_SCALE * clipped, NUMBER_SCALE * periodic_features(clipped), vectors]
-    flagged = [j for j, numeric in enumerate(numerics) if numeric.missing]
-    parts += [keras.ops.cast(missing[:, j : j + 1], "float32") for j in flagged]
-    return keras.layers.Concatenate(name="present_numbers")(parts)
-
-
-def periodic_features(numbers):
-    """Linear mixtures of cosines of all numbers, whose frequencies are trained. The biases start as
-    in RealMLP (Holzmueller et al., 2024).
-
-    Returns:
-        float32 [batch, 3 * numeric columns]
-    """
-    waves = keras.layers.DepthwiseConv1D(
-        1,
-        depth_multiplier=WAVES,
-        depthwise_initializer=keras.initializers.RandomNormal(stddev=0.2 * np.pi),
-        bias_initializer=keras.initializers.RandomUniform(-np.pi, np.pi),
-        name="waves",
-    )(numbers[:, None, :])
-    return keras.layers.Dense(3 * numbers.shape[1], name="mixed_waves")(keras.ops.cos(waves[:, 0]))
-
-
-def piecewise_linear(numbers, numerics):
-    """A vector for each number, linear in its way through the bins of its column: 1 for each bin
-    below it and a share of its own (piecewise linear encoding).
-
-    Returns:
-        float32 [batch, NUMBER_SIZE * numeric columns]
-    """
-    most = max(len(numeric.edges) for numeric in numerics) + 1
-    edges = np.full((len(numerics), most), 2 * FARTHEST, "float32")  # where there is no bin
-    for row, numeric in zip(edges, numerics, strict=True):
-        row[: len(numeric.edges)] = numeric.edges
-    low, width = edges[:, :-1], np.maximum(np.diff(edges), np.finfo("float32").tiny)
-    way = keras.ops.clip((numbers[:, :, None] - low) / width, 0.0, 1.0)
-    vectors = keras.layers.EinsumDense(
-        "bnk,nkv->bnv",
-        (len(numerics), NUMBER_SIZE),
-        kernel_initializer=keras.initializers.RandomUniform(-0.05, 0.05),
-        name="number_vectors",
-    )(way)
-    return keras.layers.Flatten()(vectors)
 
 
 def starting_model(saved, networks, way, encoding, recipe, seed):
@@ -334,15 +255,18 @@ def load_vectors(model, encoding, saved, frozen):
 
 def ways_to_try(dataset, options, folds):
     """How the saved vectors are used: as asked for; else, if cross-fitted, frozen and then
-    fine-tuned, but with many rows, where both would take long, fine-tuned alone, as others are."""
+    fine-tuned, but with many rows, where both would take long, fine-tuned alone, as others are.
+    Those of another table are fine-tuned, beside a network that does without them."""
     if options.vectors:
         return [options.vectors]
+    if options.data:
+        return ["fine-tuned", "scratch"]
     both = folds is not None and len(dataset.split["train"]) < MANY_ROWS
     return ["frozen", "fine-tuned"] if both else ["fine-tuned"]
 
 
 def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, workers=None):
-    """Train in each way, keep the best by validation loss, and let it learn from those rows too.
+    """Train in each way, keep what `shares_of` names, and let it learn from validation rows too.
 
     After "frozen", "fine-tuned" goes on from there, at a lower rate: by then the other layers no
     longer tear at the vectors (Howard and Ruder, ULMFiT, 2018, section 3.3).
@@ -354,35 +278,96 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
         ways: list of "scratch", "frozen", "fine-tuned".
 
     Returns:
-        (model, history of the first fit, metrics before the last one, without the test rows', way)
+        (model, history of the fits that led to it but the last, metrics before that one, without
+        the test rows', way)
     """
     found = {}
     for way in ways:
         model = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
-        if found:
-            model.set_weights(found["frozen"][0].get_weights())
+        if "frozen" in found:
+            model.set_weights(found["frozen"].model.get_weights())
             recipe = replace(recipe, learning_rate=UNFROZEN_RATE * recipe.learning_rate)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
         how["folds"] = None if way == "scratch" else folds
         if way != "scratch" and recipe.carried:
             how["trained"] = {column: len(saved[column].vectors) for column in saved}
         label = f"training, {way}" if len(ways) > 1 else "training"
-        found[way] = model, train(model, dataset, recipe, label=label, **how), how, recipe
-    lowest = {way: history["val_loss"].min() for way, (_, history, *_) in found.items()}
-    way = min(lowest, key=lowest.get)
-    model, history, how, recipe = found[way]
-    if len(lowest) > 1:
-        losses = ", ".join(f"{name} {loss:.4g}" for name, loss in lowest.items())
-        print(f"validation loss: {losses}; the {way} vectors are kept")
+        history = train(model, dataset, recipe, label=label, **how)
+        found[way] = SimpleNamespace(model=model, history=history, recipe=recipe, how=how)
+    shares = shares_of({way: each.history["val_loss"].min() for way, each in found.items()})
+    kept = {way: found[way] for way in shares}
+    model = combined(kept, shares)
     results.fit_shift_to_mean(model, dataset)
     metrics = results.validation_metrics(model, dataset)
-    epochs = epochs_with_validation_rows(history, dataset, recipe)
+    for way, each in kept.items():
+        label = f"last fit, {way}" if len(kept) > 1 else "last fit"
+        each.epochs = learn_from_validation_rows(each, dataset, label)
+        if way == "scratch":
+            missing_as_unseen(each.model, dataset.encoding.vocabularies)
+    way, first = next(iter(kept.items()))
+    metrics["last_fit_epochs_with_validation_rows"] = first.epochs
+    history = first.history
+    if way == "fine-tuned" and "frozen" in found:
+        history = pd.concat([found["frozen"].history, history], ignore_index=True)
+        history["epoch"] = history.index + 1
+    return combined(kept, shares), history, metrics, way
+
+
+def shares_of(losses):
+    """How much each way counts in the final model.
+
+    On the same table the one with the lowest validation loss is kept. Of two networks, with vectors
+    of another table and without, both are: validation rows seldom tell which is better for rows of
+    another time, and their mean errs little more than that one. Each counts as the inverse fourth
+    power of its loss, in eighths at most.
+
+    Args:
+        losses: dict of way -> validation loss.
+
+    Returns:
+        dict of way -> Fraction above 0
+    """
+    shares = {min(losses, key=losses.get): Fraction(1)}
+    if losses.keys() == {"fine-tuned", "scratch"}:
+        tuned, scratch = (loss**4 + 1e-30 for loss in losses.values())
+        share = Fraction(scratch / (tuned + scratch)).limit_denominator(8)
+        shares = {"fine-tuned": share, "scratch": 1 - share}
+        shares = {way: share for way, share in shares.items() if share}
+    if len(losses) > 1:
+        told = ", ".join(f"{way} {loss:.4g}" for way, loss in losses.items())
+        parts = " and ".join(f"{share} {way}" for way, share in shares.items())
+        what = f"the model is {parts}" if len(shares) > 1 else f"the {parts[2:]} vectors are kept"
+        print(f"validation loss: {told}; {what}")
+    return shares
+
+
+def combined(kept, shares):
+    """The network that is kept; of two, one whose members are those of both, repeated as often as
+    their shares ask for, so that the mean of all is the weighted mean."""
+    model, *others = (each.model for each in kept.values())
+    if not others:
+        return model
+
+    def renamed(layer):
+        return type(layer).from_config(layer.get_config() | {"name": f"scratch_{layer.name}"})
+
+    other = keras.models.clone_model(others[0], model.input, clone_function=renamed)
+    other.set_weights(others[0].get_weights())
+    times = [share.numerator for share in shares.values()]  # of one denominator
+    outputs = map(partial(keras.ops.repeat, axis=1), (model.output, other.output), times)
+    return keras.Model(model.input, keras.ops.concatenate([*outputs], axis=1), name="network")
+
+
+def learn_from_validation_rows(found, dataset, label):
+    """Let a trained network go on with training and validation rows together; returns for how many
+    epochs."""
+    epochs = epochs_with_validation_rows(found.history, dataset, found.recipe)
     if epochs:
-        print(f"last fit: it goes on for {epochs} epochs, on training and validation rows together")
-        how |= {"rows": dataset.rows_of("train", "validation"), "validate": False}
-        last = replace(recipe, epochs=epochs)
-        train(model, dataset, last, label="last fit", **how | {"seed": seed + 1})
-    return model, history, metrics | {"last_fit_epochs_with_validation_rows": epochs}, way
+        print(f"{label}: it goes on for {epochs} epochs, on training and validation rows together")
+        how = found.how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
+        how["seed"] += 1
+        train(found.model, dataset, replace(found.recipe, epochs=epochs), label=label, **how)
+    return epochs
 
 
 def epochs_with_validation_rows(history, dataset, recipe):
@@ -435,7 +420,8 @@ def add_reuse_options(parser):
         ("--frozen", "frozen", "keep the vectors as they are"),
         ("--fine-tune", "fine-tuned", "train the vectors further, with the rest of the network "
          "(default: both where they are cross-fitted, and what has the lower validation loss is "
-         f"kept; else, and from {MANY_ROWS:,} training rows, fine-tuned alone)"),
+         f"kept; else, and from {MANY_ROWS:,} training rows, fine-tuned alone; on another table "
+         "fine-tuned, and the prediction is a weighted mean with a network from scratch)"),
     ):  # fmt: skip
         how.add_argument(spelling, dest="vectors", action="store_const", const=way, help=text)
     parser.add_argument(

@@ -40,12 +40,13 @@ MOMENTS = {
 
 @pytest.mark.parametrize("script", [FIRST, SECOND])
 def test_a_killed_run_leaves_the_previous_set_or_the_new_one(pair, script):
-    pair.finish(FIRST, 1)
+    quick = "--no-report"  # which takes longer than the training
+    pair.finish(FIRST, 1, quick)
     if script == SECOND:
-        pair.finish(SECOND, 1)
+        pair.finish(SECOND, 1, quick)
     previous = look(pair.output)
     for seed, (name, moment) in enumerate(MOMENTS.items(), 2):
-        result = pair.run(script, seed, die_at=moment)
+        result = pair.run(script, seed, quick, die_at=moment)
         assert result.returncode == -signal.SIGKILL
         found = look(pair.output)
         if "after" in name:
@@ -53,7 +54,7 @@ def test_a_killed_run_leaves_the_previous_set_or_the_new_one(pair, script):
             previous = found
         else:
             assert found == previous, name
-    new = pair.finish(script, 20)
+    new = pair.finish(script, 20, quick)
     assert new != previous and (new[0] == previous[0]) == (script == SECOND)
 
 

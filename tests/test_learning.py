@@ -8,9 +8,11 @@ from conftest import arrays, call, succeeded, write
 IDS = [f"id_{i}" for i in range(10)]
 
 
-@pytest.mark.parametrize("n_rows", [600, 15_000])
-def test_each_epoch_of_few_steps_changes_what_is_validated(tmp_path, n_rows):
-    """Tables with many weights, whose average takes in a block of steps now and then only."""
+@pytest.mark.parametrize("weights_at_once", [20_000, 2_000_000])
+def test_each_epoch_of_few_steps_changes_what_is_validated(tmp_path, monkeypatch, weights_at_once):
+    """Also where the average takes in a block of steps now and then only, as with large tables."""
+    monkeypatch.setattr("data.training.learner.COPIED_EACH_TIME", weights_at_once)
+    n_rows = 600
     random = np.random.default_rng(0)
     table = pd.DataFrame({c: random.integers(0, n_rows // 2, n_rows) for c in IDS}).astype(str)
     table["y"] = random.normal(size=n_rows) + table["id_0"].astype(int) % 7

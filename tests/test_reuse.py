@@ -1,6 +1,7 @@
 """Vectors carried over to another table and another target."""
 
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from conftest import (
     write,
 )
 
+from build_embed_model import shares_of
 from data.sets.loading import read_set
 
 SECOND = "build_embed_model.py"
@@ -320,6 +322,15 @@ def test_what_the_final_model_of_a_set_expects_is_one_more_number(expecting):
     assert source["model"]["sha256"] == expecting.checksum
     report = expecting.folder / "all" / "report.html"
     assert "the sales its model expects" in report.read_text("utf-8")
+
+
+def test_a_network_from_scratch_counts_the_more_the_less_the_vectors_help(expecting):
+    assert "and a network from scratch beside them" in expecting.run.stdout
+    assert re.search(r"the model is \d/\d fine-tuned and \d/\d scratch", expecting.run.stdout)
+    assert shares_of({"fine-tuned": 1.0, "scratch": 1.0}) == {"fine-tuned": 1 / 2, "scratch": 1 / 2}
+    assert shares_of({"fine-tuned": 1.0, "scratch": 1.2}) == {"fine-tuned": 2 / 3, "scratch": 1 / 3}
+    assert shares_of({"fine-tuned": 1.0, "scratch": 2.0}) == {"fine-tuned": 1}
+    assert shares_of({"fine-tuned": 0.1, "scratch": 0.0}) == {"scratch": 1}
 
 
 def test_a_model_whose_columns_the_table_lacks_is_told_and_not_used(expecting):

@@ -12,7 +12,7 @@ from conftest import arrays, call, make_table, manifest, refused, run, succeeded
 from postgres import PASSWORD, programs, running_postgres
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
-ROLES = ["--target", "sales", "--drop", "bought", "paint", "--epochs", 1]
+ROLES = ["--target", "sales", "--drop", "bought", "paint", "--epochs", 1, "--no-report"]
 
 
 def shops(rows=300):
@@ -163,23 +163,24 @@ def test_a_database_from_its_first_row_to_predictions(tmp_path, postgres, connec
     assert recorded["options"]["sql"] == query
     # The second script needs no database while the rows are kept, not even the password.
     connection.execute("ALTER TABLE visits RENAME TO moved")
-    second = succeeded(run(SECOND, "--embeddings", output, "--epochs", 1))
+    again = ["--embeddings", output, "--epochs", 1, "--no-report"]
+    second = succeeded(run(SECOND, *again))
     assert (output / "embed_model/model.keras").exists()
     assert not secret(everything(tmp_path, first, second))
     # They are read again where they are gone, and refused where they are others.
     shutil.rmtree(tmp_path / ".o/cache")
     environment = {"DATABASE_PASSWORD": PASSWORD}
-    message = refused(run(SECOND, "--embeddings", output, "--epochs", 1))
+    message = refused(run(SECOND, *again))
     assert "DATABASE_PASSWORD" in message and "visits" not in message
     before = tree(output)
-    message = refused(run(SECOND, "--embeddings", output, "--epochs", 1, env=environment))
+    message = refused(run(SECOND, *again, env=environment))
     assert 'relation "visits" does not exist' in message
     connection.execute("ALTER TABLE moved RENAME TO visits")
-    succeeded(run(SECOND, "--embeddings", output, "--epochs", 1, env=environment))
+    succeeded(run(SECOND, *again, env=environment))
     shutil.rmtree(tmp_path / ".o/cache")
     connection.execute("UPDATE visits SET y = y + 1 WHERE ctid = (SELECT min(ctid) FROM visits)")
     after = tree(output)
-    message = refused(run(SECOND, "--embeddings", output, "--epochs", 1, env=environment))
+    message = refused(run(SECOND, *again, env=environment))
     assert "have changed since" in message and "build_embeddings.py again" in message
     assert tree(output) == after and before.keys() == after.keys()
     # New rows are predicted from a database as from a file.

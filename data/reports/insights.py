@@ -104,7 +104,7 @@ def write_insights(folder, run, manifest):
     )
     verdict, peers = verdict_on(run)
     useless = set(unimportant(importance)) & {v.column for v in run.dataset.encoding.vocabularies}
-    rate = float(run.history["learning_rate"].iloc[-1]) if len(run.history) else 0.0
+    rate = float(run.history["learning_rate"].max()) if len(run.history) else 0.0
     verdict["next"] = advice.next_steps(
         run.dataset, verdict, sys.argv, run.output, rate, sorted(useless)
     )

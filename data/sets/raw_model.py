@@ -205,3 +205,29 @@ def frozen_network(path, encoding, i):
     frozen.set_weights(network.get_weights())
     frozen.trainable = False
     return frozen
+
+
+def network_outputs(network, other, codes, numbers, encoding):
+    """What a saved network makes of the rows: outputs for its own target, the mean of its members.
+
+    Its dense layers know how the vectors act together, which few rows cannot teach anew.
+
+    Args:
+        other: the network's encoding; its columns are all among those of `encoding`.
+        codes, numbers: Keras tensors, int32 and float32 [batch, columns], as `encoding` has them.
+
+    Returns:
+        float32 [batch, outputs of the network]
+    """
+    columns = [vocabulary.column for vocabulary in encoding.vocabularies]
+    cardinalities = np.array([v.cardinality for v in other.vocabularies], "int32")
+    codes = ops.stack([codes[:, columns.index(v.column)] for v in other.vocabularies], axis=1)
+    inputs = {"codes": ops.where(codes < cardinalities, codes, UNSEEN)}
+    if other.numerics:
+        mine, scaled = {n.column: (i, n) for i, n in enumerate(encoding.numerics)}, []
+        for numeric in other.numerics:
+            i, own = mine[numeric.column]
+            shift = (own.center - numeric.center) / numeric.scale
+            scaled.append(numbers[:, i] * (own.scale / numeric.scale) + shift)
+        inputs["numbers"] = ops.clip(ops.stack(scaled, axis=1), -FARTHEST, FARTHEST)
+    return ops.mean(network(inputs), axis=1)

@@ -406,7 +406,8 @@ def with_models(sources, models):
 def show_plan(dataset, ways, sets):
     """Print what becomes of the saved vectors, and whether the rows are split otherwise than the
     sets' own."""
-    print(f"saved vectors: {' and '.join(ways)}")
+    told = ["a network from scratch beside them" if way == "scratch" else way for way in ways]
+    print(f"saved vectors: {' and '.join(told)}")
     drawn = [part for part in ("validation", "test") if not dataset.settings[f"{part}_data"]]
     for name, saved in sets.items():
         column = saved_settings(saved.manifest, saved.folder)[0]["split_by"]

@@ -45,10 +45,8 @@ def evaluate(model, dataset, part):
 
 def predict(model, dataset, rows):
     """Predictions of some rows; see `data.training.scoring.to_predictions`."""
-    predict_some, batches = (
-        predictor(model, dataset.encoding.target),
-        in_order(dataset, rows, model),
-    )
+    predict_some = predictor(model, dataset.encoding.target)
+    batches = in_order(dataset, rows, model)
     found = [predict_some(inputs["codes"], inputs.get("numbers")) for inputs, _ in batches]
     return np.concatenate(found)
 
