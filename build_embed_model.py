@@ -18,7 +18,6 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 
 from build_embeddings import (
     embed,
@@ -55,10 +54,10 @@ results = LateImport("data.training.results")
 
 __all__ = ["build_model", "load_model"]
 
-UNFROZEN_RATE = 0.3  # of the learning rate, after a training with frozen vectors
+LAST_RATE = 0.3  # of the learning rate, once validation rows drawn at random are learned too
 CARRIED_RATE = 0.03  # of the learning rate, for vectors that come from another table
 FEW_ROWS = 50_000  # in so small a table every row counts
-MANY_ROWS = 100_000  # of training, where frozen vectors are not tried first
+MANY_ROWS = 100_000  # of training, where frozen vectors are not tried as well
 
 
 def main():
@@ -254,46 +253,40 @@ def load_vectors(model, encoding, saved, frozen):
 
 
 def ways_to_try(dataset, options, folds):
-    """How the saved vectors are used: as asked for; else, if cross-fitted, frozen and then
-    fine-tuned, but with many rows, where both would take long, fine-tuned alone, as others are.
-    Those of another table are fine-tuned, beside a network that does without them."""
+    """How the saved vectors are used: as asked for; else fine-tuned. Beside that, if they are
+    cross-fitted and the rows are not so many that it would take long, another network learns with
+    frozen ones; and if they are of another table, one without any."""
     if options.vectors:
         return [options.vectors]
     if options.data:
         return ["fine-tuned", "scratch"]
     both = folds is not None and len(dataset.split["train"]) < MANY_ROWS
-    return ["frozen", "fine-tuned"] if both else ["fine-tuned"]
+    return ["fine-tuned", "frozen"] if both else ["fine-tuned"]
 
 
 def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, workers=None):
-    """Train in each way, keep what `shares_of` names, and let it learn from validation rows too.
-
-    After "frozen", "fine-tuned" goes on from there, at a lower rate: by then the other layers no
-    longer tear at the vectors (Howard and Ruder, ULMFiT, 2018, section 3.3).
+    """Train in each way, let each learn from the validation rows too, and combine them.
 
     Args:
         saved, networks: see `starting_model`.
         folds: `data.training.folds.FoldTables` with which training rows see the vectors that were
             learned without them, or None.
-        ways: list of "scratch", "frozen", "fine-tuned".
+        ways: list of one or two of "fine-tuned", "frozen", "scratch".
 
     Returns:
-        (model, history of the fits that led to it but the last, metrics before that one, without
-        the test rows', way)
+        (model, history of the first way's fit but the last, metrics before the last one, without
+        the test rows', the first way)
     """
     found = {}
     for way in ways:
         model = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
-        if "frozen" in found:
-            model.set_weights(found["frozen"].model.get_weights())
-            recipe = replace(recipe, learning_rate=UNFROZEN_RATE * recipe.learning_rate)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
         how["folds"] = None if way == "scratch" else folds
         if way != "scratch" and recipe.carried:
             how["trained"] = {column: len(saved[column].vectors) for column in saved}
         label = f"training, {way}" if len(ways) > 1 else "training"
         history = train(model, dataset, recipe, label=label, **how)
-        found[way] = SimpleNamespace(model=model, history=history, recipe=recipe, how=how)
+        found[way] = SimpleNamespace(model=model, history=history, how=how)
     shares = shares_of({way: each.history["val_loss"].min() for way, each in found.items()})
     kept = {way: found[way] for way in shares}
     model = combined(kept, shares)
@@ -301,25 +294,20 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
     metrics = results.validation_metrics(model, dataset)
     for way, each in kept.items():
         label = f"last fit, {way}" if len(kept) > 1 else "last fit"
-        each.epochs = learn_from_validation_rows(each, dataset, label)
+        each.epochs = learn_from_validation_rows(each, dataset, recipe, label)
         if way == "scratch":
             missing_as_unseen(each.model, dataset.encoding.vocabularies)
     way, first = next(iter(kept.items()))
     metrics["last_fit_epochs_with_validation_rows"] = first.epochs
-    history = first.history
-    if way == "fine-tuned" and "frozen" in found:
-        history = pd.concat([found["frozen"].history, history], ignore_index=True)
-        history["epoch"] = history.index + 1
-    return combined(kept, shares), history, metrics, way
+    return combined(kept, shares), first.history, metrics, way
 
 
 def shares_of(losses):
-    """How much each way counts in the final model.
+    """How much each of two networks counts in the final model: as the inverse fourth power of its
+    loss, in eighths at most.
 
-    On the same table the one with the lowest validation loss is kept. Of two networks, with vectors
-    of another table and without, both are: validation rows seldom tell which is better for rows of
-    another time, and their mean errs little more than that one. Each counts as the inverse fourth
-    power of its loss, in eighths at most.
+    Their mean errs less than each or little more than the better one, and validation rows seldom
+    tell which that is, least of all for rows of another time.
 
     Args:
         losses: dict of way -> validation loss.
@@ -327,17 +315,15 @@ def shares_of(losses):
     Returns:
         dict of way -> Fraction above 0
     """
-    shares = {min(losses, key=losses.get): Fraction(1)}
-    if losses.keys() == {"fine-tuned", "scratch"}:
-        tuned, scratch = (loss**4 + 1e-30 for loss in losses.values())
-        share = Fraction(scratch / (tuned + scratch)).limit_denominator(8)
-        shares = {"fine-tuned": share, "scratch": 1 - share}
-        shares = {way: share for way, share in shares.items() if share}
-    if len(losses) > 1:
-        told = ", ".join(f"{way} {loss:.4g}" for way, loss in losses.items())
-        parts = " and ".join(f"{share} {way}" for way, share in shares.items())
-        what = f"the model is {parts}" if len(shares) > 1 else f"the {parts[2:]} vectors are kept"
-        print(f"validation loss: {told}; {what}")
+    if len(losses) == 1:
+        return dict.fromkeys(losses, Fraction(1))
+    one, other = (loss**4 + 1e-30 for loss in losses.values())
+    share = Fraction(other / (one + other)).limit_denominator(8)
+    shares = dict(zip(losses, (share, 1 - share), strict=True))
+    shares = {way: share for way, share in shares.items() if share}
+    told = ", ".join(f"{way} {loss:.4g}" for way, loss in losses.items())
+    counts = " and ".join(f"{way} {share}" for way, share in shares.items())
+    print(f"validation loss: {told}; share in the final model: {counts}")
     return shares
 
 
@@ -349,7 +335,7 @@ def combined(kept, shares):
         return model
 
     def renamed(layer):
-        return type(layer).from_config(layer.get_config() | {"name": f"scratch_{layer.name}"})
+        return type(layer).from_config(layer.get_config() | {"name": f"other_{layer.name}"})
 
     other = keras.models.clone_model(others[0], model.input, clone_function=renamed)
     other.set_weights(others[0].get_weights())
@@ -358,36 +344,40 @@ def combined(kept, shares):
     return keras.Model(model.input, keras.ops.concatenate([*outputs], axis=1), name="network")
 
 
-def learn_from_validation_rows(found, dataset, label):
+def learn_from_validation_rows(found, dataset, recipe, label):
     """Let a trained network go on with training and validation rows together; returns for how many
     epochs."""
-    epochs = epochs_with_validation_rows(found.history, dataset, found.recipe)
+    epochs = epochs_with_validation_rows(found, dataset, recipe)
     if epochs:
         print(f"{label}: it goes on for {epochs} epochs, on training and validation rows together")
+        whole_rate = recipe.carried or dataset.settings["split_by"] is not None
+        rate = recipe.learning_rate * (1.0 if whole_rate else LAST_RATE)
+        recipe = replace(recipe, epochs=epochs, learning_rate=rate)
         how = found.how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
-        how["seed"] += 1
-        train(found.model, dataset, replace(found.recipe, epochs=epochs), label=label, **how)
+        train(found.model, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
     return epochs
 
 
-def epochs_with_validation_rows(history, dataset, recipe):
-    """For how many epochs the best model goes on, on training and validation rows together.
+def epochs_with_validation_rows(found, dataset, recipe):
+    """For how many epochs a trained network goes on, on training and validation rows together.
 
     Rows split by time: the validation rows are the latest, and the most like those to come. So it
     goes on for as many epochs again, unless at the end the validation loss had lost a tenth of what
     it had gained; then for a third of the epochs up to its lowest. Few rows, split at random: each
-    one counts, and it goes on for such a third too. Not if the loss was lowest before the last
-    fifth of the epochs: it would overfit, unless its vectors come from another table and hardly
-    move.
+    one counts, and it goes on for such a third too. Not if the loss was lowest
+    before the last fifth of the epochs and categories are rare, or classes are predicted, whose
+    loss punishes what is too sure: it would overfit, unless its vectors come from another table.
     """
-    val_losses = history["val_loss"]
+    val_losses = found.history["val_loss"]
     best = int(val_losses.argmin()) + 1
     if dataset.settings["split_by"] is not None:
         gained = featureless_loss(dataset) - val_losses.min()
         lost = val_losses.iloc[-1] - val_losses.min()
         return len(val_losses) if lost < 0.1 * gained else -(-best // 3)
     few = len(dataset.split["train"]) < FEW_ROWS
-    return best // 3 if few and (recipe.carried or best > 0.8 * recipe.epochs) else 0
+    smooth = found.how["folds"] is None and dataset.encoding.target.task == "regression"
+    safe = recipe.carried or smooth or best > 0.8 * recipe.epochs
+    return best // 3 if few and safe else 0
 
 
 def our_network(dataset, learn, way, seed):
@@ -419,9 +409,9 @@ def add_reuse_options(parser):
     for spelling, way, text in (
         ("--frozen", "frozen", "keep the vectors as they are"),
         ("--fine-tune", "fine-tuned", "train the vectors further, with the rest of the network "
-         "(default: both where they are cross-fitted, and what has the lower validation loss is "
-         f"kept; else, and from {MANY_ROWS:,} training rows, fine-tuned alone; on another table "
-         "fine-tuned, and the prediction is a weighted mean with a network from scratch)"),
+         "(default: where they are cross-fitted both, and the prediction is the mean of the two "
+         f"networks; else, and from {MANY_ROWS:,} training rows, fine-tuned alone; on another "
+         "table fine-tuned, and the mean with a network from scratch)"),
     ):  # fmt: skip
         how.add_argument(spelling, dest="vectors", action="store_const", const=way, help=text)
     parser.add_argument(

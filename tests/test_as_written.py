@@ -379,7 +379,7 @@ def test_new_rows_are_read_as_those_of_training(tmp_path):
         y=[f"{y:.2f}".replace(".", ",") for y in frame["y"]],
     )
     by_hand.to_csv(tmp_path / "t.csv", sep=";", index=False)
-    options = ["--data", "t.csv", "--target", "y", "--na-values", "?", "--epochs", 1]
+    options = ["--data", "t.csv", "--target", "y", "--na-values", "?", "--epochs", 1, "--no-report"]
     first = call("build_embeddings.py", *options, "--output", "set", cwd=tmp_path)
     lines = succeeded(first).stdout
     assert "numbers, decimal comma, thousands point, in €" in lines

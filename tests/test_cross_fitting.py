@@ -45,7 +45,7 @@ def people(tmp_path_factory):
     table["y"] = noise + 0.3 * city + 0.2 * table["size"]
     data = write(table, folder / "people.csv")
     options = ["--data", data, "--target", "y", "--categorical", "person", "city"]
-    succeeded(call(FIRST, *options, "--epochs", 10, "--output", folder / "set"))
+    succeeded(call(FIRST, *options, "--epochs", 10, "--output", folder / "set", "--no-report"))
     return SimpleNamespace(folder=folder / "set", table=table, options=options, noise=noise)
 
 
@@ -81,7 +81,7 @@ def test_the_saved_vectors_are_the_mean_and_say_how_sure_they_are(people):
 
 def test_frozen_vectors_are_those_saved_and_both_ways_are_tried(people, tmp_path):
     model = tmp_path / "frozen"
-    command = [SECOND, "--embeddings", people.folder, "--epochs", 3]
+    command = [SECOND, "--embeddings", people.folder, "--epochs", 3, "--no-report"]
     succeeded(call(*command, "--frozen", "--output", model))
     for column, vectors in arrays(people.folder).items():
         assert (arrays(model / "embed_model")[column] == vectors).all()
@@ -96,7 +96,7 @@ def test_frozen_vectors_are_those_saved_and_both_ways_are_tried(people, tmp_path
 def test_a_second_script_of_another_seed_finds_the_same_folds(people):
     """Else training rows would be given vectors that have learned from them."""
     vectors = out_of_fold_vectors(people.folder)
-    again = ["--embeddings", people.folder, "--seed", 5, "--epochs", 1, "--frozen"]
+    again = ["--embeddings", people.folder, "--seed", 5, "--epochs", 1, "--frozen", "--no-report"]
     succeeded(call(SECOND, *again, "--output", people.folder.parent / "other"))
     pd.testing.assert_frame_equal(out_of_fold_vectors(people.folder), vectors)
 
@@ -106,7 +106,7 @@ def test_without_rare_categories_there_is_one_vector_for_each(tmp_path):
     table = pd.DataFrame({"city": random.integers(0, 3, 900).astype(str)})
     table["y"] = random.normal(size=900) + table["city"].astype(int)
     data = write(table, tmp_path / "cities.csv")
-    options = ["--target", "y", "--categorical", "city", "--epochs", 2]
+    options = ["--target", "y", "--categorical", "city", "--epochs", 2, "--no-report"]
     succeeded(call(FIRST, "--data", data, *options, "--output", tmp_path / "set"))
     manifest = json.loads((tmp_path / "set" / "embeddings.json").read_text())
     assert "folds" not in manifest and not (tmp_path / "set" / "folds.npz").exists()

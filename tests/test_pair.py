@@ -276,9 +276,17 @@ def test_few_rows_go_on_with_the_validation_rows_unless_they_would_overfit(regre
     shop, effects = random.integers(0, 60, 600), random.normal(0, 0.7, 60)
     table = pd.DataFrame({"shop": shop, "y": effects[shop] + random.normal(size=600)})
     options = ["--data", write(table, tmp_path / "noisy.csv"), "--target", "y"]
-    options += ["--categorical", "shop", "--epochs", 20, "--output", tmp_path / "noisy"]
+    options += [
+        "--categorical",
+        "shop",
+        "--epochs",
+        20,
+        "--output",
+        tmp_path / "noisy",
+        "--no-report",
+    ]
     succeeded(call("build_embeddings.py", *options))
-    options = ["--embeddings", tmp_path / "noisy", "--fine-tune"]
+    options = ["--embeddings", tmp_path / "noisy", "--fine-tune", "--no-report"]
     result = succeeded(call("build_embed_model.py", *options))
     losses = pd.read_csv(tmp_path / "noisy" / "embed_model" / "history.csv")["val_loss"]
     assert 3 <= losses.argmin() + 1 < 16
@@ -538,7 +546,8 @@ def test_test_rows_of_a_random_split_do_not_influence_the_vectors(regression, tm
     table = pd.read_csv(regression.table)
     rows = predictions(regression.output)["row"]
     write(altered(table, rows, "sales"), tmp_path / "sales.csv")
-    succeeded(call(FIRST, *regression.options, "--output", tmp_path / "set", cwd=tmp_path))
+    options = [*regression.options, "--output", tmp_path / "set", "--no-report"]
+    succeeded(call(FIRST, *options, cwd=tmp_path))
     after = predictions(tmp_path / "set")
     assert after["row"].tolist() == rows.tolist()
     assert (after["actual"] != predictions(regression.output)["actual"]).all()
@@ -551,7 +560,7 @@ def test_given_test_rows_do_not_influence_the_vectors(multiclass, tmp_path):
     options = [path if option == multiclass.parts["test"] else option
                for option in multiclass.options]  # fmt: skip
     assert path in options
-    succeeded(call(FIRST, *options, "--output", tmp_path / "set"))
+    succeeded(call(FIRST, *options, "--output", tmp_path / "set", "--no-report"))
     assert sha256(tmp_path / "set/embeddings.npz") == sha256(multiclass.output / "embeddings.npz")
 
 
@@ -559,7 +568,7 @@ def test_the_same_command_gives_the_same_vectors_anywhere(regression, tmp_path):
     """In another process, folder, language, time zone and order of hashing."""
     shutil.copy(regression.table, tmp_path)
     surroundings = {"LANG": "C", "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "123"}
-    options = [*regression.options, "--output", tmp_path / "set"]
+    options = [*regression.options, "--output", tmp_path / "set", "--no-report"]
     succeeded(run(FIRST, *options, cwd=tmp_path, env=surroundings))
     assert sha256(tmp_path / "set/embeddings.npz") == sha256(regression.output / "embeddings.npz")
 
@@ -569,7 +578,7 @@ def test_the_same_command_gives_the_same_vectors_anywhere(regression, tmp_path):
 
 def test_the_comparison(task, tmp_path):
     shutil.copytree(task.before, tmp_path / "set")
-    options = ["--embeddings", tmp_path / "set", "--compare", "--epochs", 1]
+    options = ["--embeddings", tmp_path / "set", "--compare", "--epochs", 1, "--no-report"]
     said = succeeded(call(SECOND, *options)).stdout
     table = pd.read_csv(tmp_path / "set/embed_model/comparison.csv")
     compared = table.groupby("model", sort=False)["input"].agg(list).to_dict()
@@ -612,7 +621,7 @@ def test_the_vector_of_unseen_categories_is_trained(tmp_path):
     write(table, tmp_path / "table.csv")
     write(new, tmp_path / "new.csv")
     options = ["--data", tmp_path / "table.csv", "--test-data", tmp_path / "new.csv"]
-    options += ["--target", "sales", "--epochs", 10]
+    options += ["--target", "sales", "--epochs", 10, "--no-report"]
     rmse = {}
     for name, more in {"with": [], "without": ["--drop", "brand"]}.items():
         succeeded(call(FIRST, *options, *more, "--output", tmp_path / name))
@@ -651,7 +660,7 @@ def test_training_that_no_longer_gains_stops_and_tells_which_epoch_is_kept(tmp_p
     random = np.random.default_rng(0)
     noise = {"shop": random.choice(list("abcdefgh"), 400), "sales": random.normal(size=400)}
     options = ["--data", write(pd.DataFrame(noise), tmp_path / "noise.csv"), "--target", "sales"]
-    options += ["--epochs", 30, "--output", tmp_path / "noise"]
+    options += ["--epochs", 30, "--output", tmp_path / "noise", "--no-report"]
     said = succeeded(call("build_embeddings.py", *options)).stdout
     stopped, best = map(int, re.search(r"after epoch (\d+): (\d+) was the best", said).groups())
     losses = pd.read_csv(tmp_path / "noise" / "history.csv")["val_loss"]

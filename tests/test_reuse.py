@@ -80,7 +80,7 @@ def frozen(source):
 def fine_tuned(source):
     """One set, fine-tuned, a regression; so slowly that the start can be seen in the end."""
     options = ["--embeddings", "sales", "--target", "spent", "--drop", "left", "--fine-tune"]
-    options += ["--use", "city=home", "--learning-rate", 1e-12]
+    options += ["--use", "city=home", "--learning-rate", 1e-12, "--no-report"]
     return succeeded(call(SECOND, *OPTIONS, *options, "--output", "fine-tuned", cwd=source))
 
 
@@ -125,6 +125,7 @@ def test_vectors_start_as_they_were_saved_on_the_same_table_and_on_another(
     fine_tuned, regression, source, tmp_path
 ):
     options = ["--embeddings", regression.before, "--learning-rate", 1e-12, "--epochs", 1]
+    options.append("--no-report")
     succeeded(call(SECOND, *options, "--fine-tune", "--output", tmp_path / "new"))
     for column, saved in arrays(regression.before).items():
         started = arrays(tmp_path / "new" / "embed_model")[column]
@@ -156,6 +157,7 @@ def test_a_set_split_by_a_column_says_so_where_the_new_table_is_split_at_random(
     (tmp_path / "sales/embeddings.json").write_text(json.dumps(told))
     options = ["--data", source / "customers.csv", "--target", "left", "--drop", "spent", "shop"]
     options += ["--use", "city=home", "--epochs", 1, "--embeddings", tmp_path / "sales"]
+    options.append("--no-report")
     said = succeeded(call(SECOND, *options, "--output", tmp_path / "random")).stdout
     assert "note: 'sales' was split in the order of 'age'" in said
     assert "saved vectors: fine-tuned" in said
@@ -227,7 +229,8 @@ def test_test_rows_of_the_new_table_influence_nothing(frozen, source, tmp_path):
     table["home"], table["shop"] = "Ys", 24
     path = write(table, tmp_path / "later.csv")
     options = [path if option == "later.csv" else option for option in OPTIONS]
-    succeeded(call(SECOND, *options, *BOTH, "--output", tmp_path / "set", cwd=source))
+    options += [*BOTH, "--output", tmp_path / "set", "--no-report"]
+    succeeded(call(SECOND, *options, cwd=source))
     first, second = source / "frozen" / "embed_model", tmp_path / "set" / "embed_model"
     assert sha256(first / "embeddings.npz") == sha256(second / "embeddings.npz")
     pd.testing.assert_frame_equal(
@@ -240,7 +243,7 @@ def test_test_rows_of_the_new_table_influence_nothing(frozen, source, tmp_path):
 def test_a_carried_set_is_a_set_to_carry_on(fine_tuned, source, tmp_path):
     """embed_model/ serves as --embeddings for a third table."""
     options = ["--embeddings", source / "fine-tuned" / "embed_model", "--target", "left"]
-    options += ["--drop", "spent", "--frozen", "--epochs", 1, "--data", "later.csv"]
+    options += ["--drop", "spent", "--frozen", "--epochs", 1, "--data", "later.csv", "--no-report"]
     succeeded(call(SECOND, *options, "--output", tmp_path / "set", cwd=source))
     first, second = arrays(source / "fine-tuned/embed_model"), arrays(tmp_path / "set/embed_model")
     assert first["home"].tobytes() == second["home"].tobytes()
@@ -288,6 +291,7 @@ def test_what_is_peculiar_to_a_category_under_the_new_target_is_learned_from_one
 
     sales = table(30, known, "sales.csv")  # of which the vectors of each fold see 20
     options = ["--data", sales, "--target", "target", "--categorical", "shop", "day"]
+    options.append("--no-report")
     succeeded(call("build_embeddings.py", *options, "--output", tmp_path / "sales"))
     options = ["--data", table(1, known + peculiar, "new.csv"), *options[2:], "--frozen"]
     options += ["--validation-data", table(1, known + peculiar, "validation.csv")]
@@ -309,7 +313,8 @@ def expecting(regression, tmp_path_factory):
     options = ["--embeddings", "sales", "--data", "orders.csv", "--target", "bought"]
     options += ["--categorical", "grade", "--epochs", 2]
     run = succeeded(call(SECOND, *options, "--output", "all", cwd=folder))
-    lacking = succeeded(call(SECOND, *options, "--drop", "y", "--output", "lacking", cwd=folder))
+    options += ["--drop", "y", "--no-report"]
+    lacking = succeeded(call(SECOND, *options, "--output", "lacking", cwd=folder))
     checksum = sha256(folder / "sales" / "embed_model" / "model.keras")
     shutil.rmtree(folder / "sales")
     return SimpleNamespace(folder=folder, run=run, lacking=lacking, checksum=checksum)
@@ -352,6 +357,6 @@ def test_a_model_with_another_one_inside_stands_on_its_own(expecting):
     np.testing.assert_allclose(again.filter(like="yes"), saved.filter(like="yes"), atol=1e-5)
     write(make_table(300, 31).drop(columns=["bought", "paint"]), folder / "sales.csv")
     options = ["--embeddings", "all/embed_model", "--data", "sales.csv", "--target", "sales"]
-    options += ["--categorical", "grade", "--epochs", 1, "--output", "on"]
+    options += ["--categorical", "grade", "--epochs", 1, "--output", "on", "--no-report"]
     carried = succeeded(call(SECOND, *options, cwd=folder))
     assert "one more number to learn from: the bought that " in carried.stdout

@@ -114,7 +114,7 @@ def sales(tmp_path_factory):
     table, random = make_table(12_000).drop(columns=["bought", "paint"]), np.random.default_rng(0)
     customer = random.integers(0, 7000, len(table))
     table["customer"] = [f"c{i}" for i in customer]
-    table["sales"] += random.normal(0, 40, 7000)[customer]
+    table["sales"] += random.normal(0, 80, 7000)[customer]
     path = write(table, folder / "sales.csv")
     options = ["--data", path, "--target", "sales", "--epochs", 3, "--batch-size", 240]
     options.append("--no-report")  # which takes longer than the training

@@ -58,18 +58,11 @@ function comparisons({ measure, comparisons: lines }) {
     "div",
     {},
     table(
-      [`${measure.title} beside`, "Difference", "95% interval", "", "Theirs", "Ours"],
-      lines.map((line) => [
-        line.with,
-        line.change,
-        line.interval,
-        line.words,
-        line.theirs,
-        line.ours,
-      ]),
+      [`${measure.title} beside`, "Difference", "95% interval", "", "Theirs"],
+      lines.map((line) => [line.with, line.change, line.interval, line.words, line.theirs]),
       [0, 3],
     ),
-    note(measure.note),
+    note(`Ours: ${lines[0].ours}. `, measure.note),
   );
 }
 
