@@ -329,9 +329,9 @@ def test_what_the_final_model_of_a_set_expects_is_one_more_number(expecting):
     assert "the sales its model expects" in report.read_text("utf-8")
 
 
-def test_a_network_from_scratch_counts_the_more_the_less_the_vectors_help(expecting):
+def test_of_two_networks_each_counts_the_more_the_lower_its_loss(expecting):
     assert "and a network from scratch beside them" in expecting.run.stdout
-    assert re.search(r"the model is \d/\d fine-tuned and \d/\d scratch", expecting.run.stdout)
+    assert re.search(r"final model: fine-tuned \d/\d and scratch \d/\d", expecting.run.stdout)
     assert shares_of({"fine-tuned": 1.0, "scratch": 1.0}) == {"fine-tuned": 1 / 2, "scratch": 1 / 2}
     assert shares_of({"fine-tuned": 1.0, "scratch": 1.2}) == {"fine-tuned": 2 / 3, "scratch": 1 / 3}
     assert shares_of({"fine-tuned": 1.0, "scratch": 2.0}) == {"fine-tuned": 1}
