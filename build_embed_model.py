@@ -7,20 +7,20 @@
     python build_embed_model.py --predict new_rows.csv
 
 Load the vectors, read the table as build_embeddings.py did, concatenate the embeddings with the
-numeric columns, train (the embeddings with the rest, or frozen), save the final model in
-saved_embeddings/<table>/embed_model/. Its model.keras takes raw rows and needs none of our code.
+numeric columns, train (the embeddings with the rest, or frozen, or a network each way, whose mean
+predicts), save the final model in saved_embeddings/<table>/embed_model/. Its model.keras takes raw
+rows and needs none of our code.
 """
 
 import time
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 
 from build_embeddings import (
     embed,
+    has_rare_categories,
     head,
     learned_vectors,
     missing_as_unseen,
@@ -99,8 +99,6 @@ def main():
             model, history, metrics, way = learn(ways, options.seed, checkpoint, workers)
             if not workers.is_chief:
                 return  # the chief saves what all have learned
-            start = {column: found.vectors for column, found in saved.items()}
-            missing_as_unseen(model, dataset.encoding.vocabularies, start)
             trained = time.monotonic()
 
             # Judge it on the test rows, and save a model that is complete in itself.
@@ -274,63 +272,63 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
         ways: list of one or two of "fine-tuned", "frozen", "scratch".
 
     Returns:
-        (model, history of the first way's fit but the last, metrics before the last one, without
-        the test rows', the first way)
+        (model, history of the first way's training, metrics before the networks learned from
+        validation rows, without the test rows', the first way)
     """
     found = {}
     for way in ways:
-        model = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
+        network = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
         how["folds"] = None if way == "scratch" else folds
         if way != "scratch" and recipe.carried:
             how["trained"] = {column: len(saved[column].vectors) for column in saved}
         label = f"training, {way}" if len(ways) > 1 else "training"
-        history = train(model, dataset, recipe, label=label, **how)
-        found[way] = SimpleNamespace(model=model, history=history, how=how)
-    shares = shares_of({way: each.history["val_loss"].min() for way, each in found.items()})
-    kept = {way: found[way] for way in shares}
-    model = combined(kept, shares)
+        found[way] = network, train(network, dataset, recipe, label=label, **how), how
+    eighths = eighths_of({way: history["val_loss"].min() for way, (_, history, _) in found.items()})
+    kept = [found[way][0] for way in eighths]
+    model = combined(kept, [*eighths.values()])
     results.fit_shift_to_mean(model, dataset)
     metrics = results.validation_metrics(model, dataset)
-    for way, each in kept.items():
+    metrics["shares"] = {way: n / 8 for way, n in eighths.items()}
+    epochs = [0]
+    for way in eighths:
         label = f"last fit, {way}" if len(kept) > 1 else "last fit"
-        each.epochs = learn_from_validation_rows(each, dataset, recipe, label)
-        if way == "scratch":
-            missing_as_unseen(each.model, dataset.encoding.vocabularies)
-    way, first = next(iter(kept.items()))
-    metrics["last_fit_epochs_with_validation_rows"] = first.epochs
-    return combined(kept, shares), first.history, metrics, way
+        epochs.append(learn_from_validation_rows(*found[way], dataset, recipe, label))
+        start = {} if way == "scratch" else {column: saved[column].vectors for column in saved}
+        missing_as_unseen(found[way][0], dataset.encoding.vocabularies, start)
+    metrics["last_fit_epochs_with_validation_rows"] = max(epochs)
+    return combined(kept, [*eighths.values()]), found[ways[0]][1], metrics, ways[0]
 
 
-def shares_of(losses):
-    """How much each of two networks counts in the final model: as the inverse fourth power of its
-    loss, in eighths at most.
+def eighths_of(losses):
+    """How many eighths of the prediction come from each network: in proportion to the inverse
+    fourth power of its loss; from the first, which has the saved vectors, at least one.
 
-    Their mean errs less than each or little more than the better one, and validation rows seldom
-    tell which that is, least of all for rows of another time.
+    The mean of two errs less than each or little more than the better one, and validation rows
+    seldom tell which that is, least of all for rows of another time.
 
     Args:
-        losses: dict of way -> validation loss.
+        losses: dict of way -> validation loss, of one network or two.
 
     Returns:
-        dict of way -> Fraction above 0
+        dict of way -> int above 0
     """
-    if len(losses) == 1:
-        return dict.fromkeys(losses, Fraction(1))
+    first, *others = losses
+    if not others:
+        return {first: 8}
     one, other = (loss**4 + 1e-30 for loss in losses.values())
-    share = Fraction(other / (one + other)).limit_denominator(8)
-    shares = dict(zip(losses, (share, 1 - share), strict=True))
-    shares = {way: share for way, share in shares.items() if share}
+    n = max(1, round(8 * other / (one + other)))
+    eighths = {first: n, others[0]: 8 - n} if n < 8 else {first: n}
     told = ", ".join(f"{way} {loss:.4g}" for way, loss in losses.items())
-    counts = " and ".join(f"{way} {share}" for way, share in shares.items())
-    print(f"validation loss: {told}; share in the final model: {counts}")
-    return shares
+    counts = ", ".join(f"{way} {n}/8" for way, n in eighths.items())
+    print(f"validation loss: {told}; share in the prediction: {counts}")
+    return eighths
 
 
-def combined(kept, shares):
-    """The network that is kept; of two, one whose members are those of both, repeated as often as
-    their shares ask for, so that the mean of all is the weighted mean."""
-    model, *others = (each.model for each in kept.values())
+def combined(networks, times):
+    """The network that is kept: of two, one whose members are those of both, each repeated so many
+    times, so that the mean of all is the weighted mean."""
+    model, *others = networks
     if not others:
         return model
 
@@ -339,51 +337,58 @@ def combined(kept, shares):
 
     other = keras.models.clone_model(others[0], model.input, clone_function=renamed)
     other.set_weights(others[0].get_weights())
-    times = [share.numerator for share in shares.values()]  # of one denominator
     outputs = map(partial(keras.ops.repeat, axis=1), (model.output, other.output), times)
     return keras.Model(model.input, keras.ops.concatenate([*outputs], axis=1), name="network")
 
 
-def learn_from_validation_rows(found, dataset, recipe, label):
+def learn_from_validation_rows(network, history, how, dataset, recipe, label):
     """Let a trained network go on with training and validation rows together; returns for how many
-    epochs."""
-    epochs = epochs_with_validation_rows(found, dataset, recipe)
+    epochs.
+
+    Args:
+        history: of its training; how: keywords of `train` that it was trained with.
+    """
+    epochs = epochs_with_validation_rows(history, dataset, recipe)
     if epochs:
         print(f"{label}: it goes on for {epochs} epochs, on training and validation rows together")
         whole_rate = recipe.carried or dataset.settings["split_by"] is not None
         rate = recipe.learning_rate * (1.0 if whole_rate else LAST_RATE)
         recipe = replace(recipe, epochs=epochs, learning_rate=rate)
-        how = found.how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
-        train(found.model, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
+        how = how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
+        train(network, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
     return epochs
 
 
-def epochs_with_validation_rows(found, dataset, recipe):
+def epochs_with_validation_rows(history, dataset, recipe):
     """For how many epochs a trained network goes on, on training and validation rows together.
 
     Rows split by time: the validation rows are the latest, and the most like those to come. So it
     goes on for as many epochs again, unless at the end the validation loss had lost a tenth of what
     it had gained; then for a third of the epochs up to its lowest. Few rows, split at random: each
-    one counts, and it goes on for such a third too. Not if the loss was lowest
-    before the last fifth of the epochs and categories are rare, or classes are predicted, whose
-    loss punishes what is too sure: it would overfit, unless its vectors come from another table.
+    one counts, and it goes on for such a third too. Not if the loss was lowest before the last
+    fifth of the epochs, and categories are rare or classes are predicted, whose loss punishes what
+    is too sure: it would overfit, unless it learns beside the vectors of another table.
     """
-    val_losses = found.history["val_loss"]
+    val_losses = history["val_loss"]
     best = int(val_losses.argmin()) + 1
     if dataset.settings["split_by"] is not None:
         gained = featureless_loss(dataset) - val_losses.min()
         lost = val_losses.iloc[-1] - val_losses.min()
         return len(val_losses) if lost < 0.1 * gained else -(-best // 3)
     few = len(dataset.split["train"]) < FEW_ROWS
-    smooth = found.how["folds"] is None and dataset.encoding.target.task == "regression"
+    smooth = dataset.encoding.target.task == "regression" and not has_rare_categories(dataset)
     safe = recipe.carried or smooth or best > 0.8 * recipe.epochs
     return best // 3 if few and safe else 0
 
 
 def our_network(dataset, learn, way, seed):
     """Test predictions of our network, trained anew in one way by `learn`, a part of `fit`."""
+    target = dataset.encoding.target
+    shift = target.shift  # that of the model to be saved
     model, _, _, _ = learn([way], seed)
-    return results.evaluate(model, dataset, "test")[1]
+    predicted = results.predict(model, dataset, dataset.split["test"])
+    target.shift = shift
+    return predicted
 
 
 # The command line
@@ -409,9 +414,9 @@ def add_reuse_options(parser):
     for spelling, way, text in (
         ("--frozen", "frozen", "keep the vectors as they are"),
         ("--fine-tune", "fine-tuned", "train the vectors further, with the rest of the network "
-         "(default: where they are cross-fitted both, and the prediction is the mean of the two "
-         f"networks; else, and from {MANY_ROWS:,} training rows, fine-tuned alone; on another "
-         "table fine-tuned, and the mean with a network from scratch)"),
+         "(default: a network with each where they are cross-fitted, with fine-tuned ones alone "
+         f"else and from {MANY_ROWS:,} training rows on; on another table one with fine-tuned ones "
+         "and one from scratch; of two networks the weighted mean predicts)"),
     ):  # fmt: skip
         how.add_argument(spelling, dest="vectors", action="store_const", const=way, help=text)
     parser.add_argument(

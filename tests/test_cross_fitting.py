@@ -88,7 +88,7 @@ def test_frozen_vectors_are_those_saved_and_both_ways_are_tried(people, tmp_path
         assert (arrays(model / "embed_model")[column] == vectors).all()
     tried = succeeded(call(*command, "--output", tmp_path / "both")).stdout
     (line,) = [line for line in tried.splitlines() if line.startswith("validation loss: ")]
-    assert re.search(r"final model: fine-tuned \d/\d and frozen \d/\d", line)
+    assert re.search(r"prediction: fine-tuned \d/8, frozen \d/8", line)
     manifest = read_json(tmp_path / "both" / "embed_model" / "embeddings.json")
     assert not manifest["frozen"]
 

@@ -23,7 +23,7 @@ from conftest import (
     write,
 )
 
-from build_embed_model import shares_of
+from build_embed_model import eighths_of
 from data.sets.loading import read_set
 
 SECOND = "build_embed_model.py"
@@ -331,11 +331,13 @@ def test_what_the_final_model_of_a_set_expects_is_one_more_number(expecting):
 
 def test_of_two_networks_each_counts_the_more_the_lower_its_loss(expecting):
     assert "and a network from scratch beside them" in expecting.run.stdout
-    assert re.search(r"final model: fine-tuned \d/\d and scratch \d/\d", expecting.run.stdout)
-    assert shares_of({"fine-tuned": 1.0, "scratch": 1.0}) == {"fine-tuned": 1 / 2, "scratch": 1 / 2}
-    assert shares_of({"fine-tuned": 1.0, "scratch": 1.2}) == {"fine-tuned": 2 / 3, "scratch": 1 / 3}
-    assert shares_of({"fine-tuned": 1.0, "scratch": 2.0}) == {"fine-tuned": 1}
-    assert shares_of({"fine-tuned": 0.1, "scratch": 0.0}) == {"scratch": 1}
+    assert re.search(r"prediction: fine-tuned \d/8, scratch \d/8", expecting.run.stdout)
+    shares = read_json(expecting.folder / "all/embed_model/metrics.json")["shares"]
+    assert sum(shares.values()) == 1 and list(shares) == ["fine-tuned", "scratch"]
+    assert eighths_of({"fine-tuned": 1.0, "scratch": 1.0}) == {"fine-tuned": 4, "scratch": 4}
+    assert eighths_of({"fine-tuned": 1.0, "scratch": 1.2}) == {"fine-tuned": 5, "scratch": 3}
+    assert eighths_of({"fine-tuned": 1.0, "scratch": 2.0}) == {"fine-tuned": 8}
+    assert eighths_of({"fine-tuned": 0.1, "scratch": 0.0}) == {"fine-tuned": 1, "scratch": 7}
 
 
 def test_a_model_whose_columns_the_table_lacks_is_told_and_not_used(expecting):

@@ -13,9 +13,10 @@ from data.tables.dates import calendar_columns, date_columns, elapsed_column
 from data.tables.dialect import dialect_of
 from data.tables.encoding import MISSING, RESERVED, UNSEEN, as_float32, scaled
 from data.tables.formats import as_columns, check_present
-from data.training.scoring import prediction_table, to_predictions
+from data.training.scoring import prediction_table
 
 raw = LateImport("data.sets.raw_model")
+results = LateImport("data.training.results")
 
 PREDICTED_AT_ONCE = 131_072  # rows
 
@@ -61,7 +62,7 @@ class FinalModel:
         self._settings = saved_settings(self._manifest, self.folder)[0]
         self.read_as()
         self.roles = feature_roles(self.encoding, self._settings)
-        self._network = None
+        self._predict = None
 
     def read_as(self, **options):
         """Take new rows from files that are written otherwise than those of training.
@@ -77,9 +78,10 @@ class FinalModel:
 
     def load(self):
         """Read model.keras, which takes TensorFlow; `predict` does it where it was not done."""
-        if self._network is None:
+        if self._predict is None:
             path = check_file(self.folder, self._manifest, "model.keras")
-            self._network = raw.load_network(path, self.encoding)
+            network = raw.load_network(path, self.encoding)
+            self._predict = results.predictor(network, self.encoding.target)
 
     def predict(self, frame):
         """What the model predicts for the rows of a DataFrame as pandas reads it: numbers, NaN,
@@ -126,13 +128,9 @@ class FinalModel:
         inputs = self.inputs(columns)
         if known is not None:
             known.add(inputs["codes"])
-        n_rows, target = len(inputs["codes"]), self.encoding.target
-        if not n_rows:  # which Keras refuses
-            outputs = np.empty((0, 1, target.outputs), "float32")
-        else:
-            outputs = self._network.predict(inputs, batch_size=8192, verbose=0)
-        row_ids = np.arange(first_row, first_row + n_rows)
-        return prediction_table(row_ids, to_predictions(outputs, target), target)
+        predicted = self._predict(inputs["codes"], inputs.get("numbers"))
+        row_ids = np.arange(first_row, first_row + len(predicted))
+        return prediction_table(row_ids, predicted, self.encoding.target)
 
     def inputs(self, columns):
         """What the network takes: {"codes": int32 [rows, categorical columns], "numbers": float32

@@ -65,11 +65,12 @@ def predictor(model, target, batch=8192):
 
     def predict(codes, numbers):
         inputs = {"codes": codes} | ({"numbers": numbers} if "numbers" in model.input else {})
-        outputs = [
-            outputs_of({name: array[start : start + batch] for name, array in inputs.items()})
-            for start in range(0, len(codes), batch)
-        ]
-        return to_predictions(np.concatenate(outputs), target)
+        nothing = np.empty((0, 1, target.outputs), "float32")  # which TensorFlow cannot predict
+        found = [to_predictions(nothing, target)]
+        for start in range(0, len(codes), batch):
+            part = {name: array[start : start + batch] for name, array in inputs.items()}
+            found.append(to_predictions(outputs_of(part).numpy(), target))
+        return np.concatenate(found)
 
     return predict
 
