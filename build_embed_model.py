@@ -7,7 +7,7 @@
     python build_embed_model.py --predict new_rows.csv
 
 Load the vectors, read the table as build_embeddings.py did, concatenate the embeddings with the
-numeric columns, train (the embeddings with the rest, or frozen, or a network each way, whose mean
+numeric columns, train (the embeddings with the rest, or frozen, or two networks, whose mean
 predicts), save the final model in saved_embeddings/<table>/embed_model/. Its model.keras takes raw
 rows and needs none of our code.
 """
@@ -251,15 +251,21 @@ def load_vectors(model, encoding, saved, frozen):
 
 
 def ways_to_try(dataset, options, folds):
-    """How the saved vectors are used: as asked for; else fine-tuned. Beside that, if they are
-    cross-fitted and the rows are not so many that it would take long, another network learns with
-    frozen ones; and if they are of another table, one without any."""
+    """How the saved vectors are used: as asked for; else fine-tuned, and another network beside
+    that: one without them, if they are of another table or, cross-fitted, for a regression; one
+    with frozen ones, if they are cross-fitted, for classes. Each label tells so little that vectors
+    which move learn it by heart; numbers tell more than vectors of other rows know.
+
+    With many rows, where both would take long, vectors of the same table are fine-tuned alone.
+    """
     if options.vectors:
         return [options.vectors]
     if options.data:
         return ["fine-tuned", "scratch"]
-    both = folds is not None and len(dataset.split["train"]) < MANY_ROWS
-    return ["fine-tuned", "frozen"] if both else ["fine-tuned"]
+    if folds is None or len(dataset.split["train"]) >= MANY_ROWS:
+        return ["fine-tuned"]
+    regression = dataset.encoding.target.task == "regression"
+    return ["fine-tuned", "scratch" if regression else "frozen"]
 
 
 def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, workers=None):
@@ -414,9 +420,9 @@ def add_reuse_options(parser):
     for spelling, way, text in (
         ("--frozen", "frozen", "keep the vectors as they are"),
         ("--fine-tune", "fine-tuned", "train the vectors further, with the rest of the network "
-         "(default: a network with each where they are cross-fitted, with fine-tuned ones alone "
-         f"else and from {MANY_ROWS:,} training rows on; on another table one with fine-tuned ones "
-         "and one from scratch; of two networks the weighted mean predicts)"),
+         "(default: this; beside it, where vectors are cross-fitted and training rows fewer than "
+         f"{MANY_ROWS:,}, a network with frozen ones for classes, from scratch for a regression; "
+         "on another table one from scratch; of two networks the weighted mean predicts)"),
     ):  # fmt: skip
         how.add_argument(spelling, dest="vectors", action="store_const", const=way, help=text)
     parser.add_argument(
