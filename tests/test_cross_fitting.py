@@ -80,7 +80,7 @@ def test_the_saved_vectors_are_the_mean_and_say_how_sure_they_are(people):
     assert lines["spread"].tolist() == manifest["columns"]["city"]["spread"][2:]
 
 
-def test_frozen_vectors_are_those_saved_and_both_ways_are_tried(people, tmp_path):
+def test_frozen_vectors_are_those_saved_and_by_default_two_networks_predict(people, tmp_path):
     model = tmp_path / "frozen"
     command = [SECOND, "--embeddings", people.folder, "--epochs", 3, "--no-report"]
     succeeded(call(*command, "--frozen", "--output", model))
@@ -88,7 +88,7 @@ def test_frozen_vectors_are_those_saved_and_both_ways_are_tried(people, tmp_path
         assert (arrays(model / "embed_model")[column] == vectors).all()
     tried = succeeded(call(*command, "--output", tmp_path / "both")).stdout
     (line,) = [line for line in tried.splitlines() if line.startswith("validation loss: ")]
-    assert re.search(r"prediction: fine-tuned \d/8, frozen \d/8", line)
+    assert re.search(r"prediction: fine-tuned \d/8, scratch \d/8", line)
     manifest = read_json(tmp_path / "both" / "embed_model" / "embeddings.json")
     assert not manifest["frozen"]
 

@@ -53,8 +53,8 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(pair, script):
             "before": "import data.training.learner as learner; learner.COPIED_EACH_TIME = 20_000"
         }
         moments = [["training, fine-tuned.part", 3], ["training, fine-tuned.part", 4]]
-        moments += [["training, frozen.part", 3], ["last fit, fine-tuned.part", 3]]
-        moments += [["last fit, frozen.part", 3], ["last fit, frozen.part", 4]]
+        moments += [["training, scratch.part", 3], ["last fit, fine-tuned.part", 3]]
+        moments += [["last fit, scratch.part", 3], ["last fit, scratch.part", 4]]
     whole = pair.finish(script, 1, **how)
     epochs = history(folder)
     assert len(epochs) == 4
