@@ -150,7 +150,7 @@ def secret(text):
     return any(part.encode() in text for part in (PASSWORD, "s3cr%3At", "s3cr:t"))
 
 
-def test_a_database_from_its_first_row_to_predictions(tmp_path, postgres, connection):
+def test_a_database_from_its_first_row_to_predictions(tmp_path, postgres, connection, monkeypatch):
     table = shops()
     fill(connection, "visits", table)
     output = tmp_path / "o"
@@ -169,18 +169,18 @@ def test_a_database_from_its_first_row_to_predictions(tmp_path, postgres, connec
     assert not secret(everything(tmp_path, first, second))
     # They are read again where they are gone, and refused where they are others.
     shutil.rmtree(tmp_path / ".o/cache")
-    environment = {"DATABASE_PASSWORD": PASSWORD}
-    message = refused(run(SECOND, *again))
+    message = refused(call(SECOND, *again))
     assert "DATABASE_PASSWORD" in message and "visits" not in message
+    monkeypatch.setenv("DATABASE_PASSWORD", PASSWORD)
     before = tree(output)
-    message = refused(run(SECOND, *again, env=environment))
+    message = refused(call(SECOND, *again))
     assert 'relation "visits" does not exist' in message
     connection.execute("ALTER TABLE moved RENAME TO visits")
-    succeeded(run(SECOND, *again, env=environment))
+    succeeded(call(SECOND, *again))
     shutil.rmtree(tmp_path / ".o/cache")
     connection.execute("UPDATE visits SET y = y + 1 WHERE ctid = (SELECT min(ctid) FROM visits)")
     after = tree(output)
-    message = refused(run(SECOND, *again, env=environment))
+    message = refused(call(SECOND, *again))
     assert "have changed since" in message and "build_embeddings.py again" in message
     assert tree(output) == after and before.keys() == after.keys()
     # New rows are predicted from a database as from a file.
@@ -190,8 +190,10 @@ def test_a_database_from_its_first_row_to_predictions(tmp_path, postgres, connec
     names = [column.name for column in rows.description]
     write(pd.DataFrame(rows.fetchall(), columns=names), tmp_path / "n.csv")
     predict = ["--embeddings", output, "--predict"]
-    third = succeeded(run(SECOND, *predict, postgres.url, "--sql", new, "--output", tmp_path / "a"))
-    succeeded(run(SECOND, *predict, tmp_path / "n.csv", "--output", tmp_path / "b"))
+    third = succeeded(
+        call(SECOND, *predict, postgres.url, "--sql", new, "--output", tmp_path / "a")
+    )
+    succeeded(call(SECOND, *predict, tmp_path / "n.csv", "--output", tmp_path / "b"))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert not secret(everything(tmp_path, third))
 
