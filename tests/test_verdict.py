@@ -148,6 +148,18 @@ def test_a_result_that_is_no_good_says_so_and_what_to_try(ours, words):
     assert step["command"] == "python build_embeddings.py --epochs 3"
 
 
+@pytest.mark.parametrize("numbers", [True, False])
+def test_numbers_are_spoken_of_only_where_there_are_some(numbers):
+    dataset = make_dataset()
+    actual = dataset.target[dataset.split["test"]]
+    others = {NOTHING: nothing(actual), EMBEDDINGS: both(actual + 2.0)}
+    found = judge(REGRESSION, actual, both(actual + 0.5), others, "The model", numbers)
+    assert ("numeric columns" in found["text"]) == numbers
+    dataset.encoding.numerics = dataset.encoding.numerics if numbers else []
+    steps = next_steps(dataset, found, ["build_embeddings.py"], "out", 0.01)
+    assert any(step["why"].startswith("Add the numeric") for step in steps) == numbers
+
+
 def test_one_row_that_carries_the_error_is_told_and_does_not_decide():
     dataset = make_dataset()
     test = dataset.split["test"]

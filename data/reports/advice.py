@@ -183,7 +183,8 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=()):
         add("Test it on the days to come:", "--split-by", dates[0])
     if first:
         saved = ["--embeddings", str(output)]
-        add("Add the numeric columns:", name="build_embed_model.py", old=saved)
+        why = "Add the numeric columns:" if dataset.encoding.numerics else "Train the final model:"
+        add(why, name="build_embed_model.py", old=saved)
     elif verdict["words"].get(TREES) == "worse" and "--compare" not in arguments:
         add("See whether the vectors make the trees better still:", "--compare")
     if first and useless and len(useless) < len(dataset.encoding.vocabularies):

@@ -163,7 +163,8 @@ def verdict_on(run):
     }
     if run.before is not None:
         others[EMBEDDINGS] = run.before[position]
-    verdict = judge(target, actual, run.predicted[position], others, run.name)
+    numbers = bool(dataset.encoding.numerics)
+    verdict = judge(target, actual, run.predicted[position], others, run.name, numbers)
     verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history)
     return verdict, scores
 

@@ -67,13 +67,14 @@ def measures_of(target):
     return [rmse, other]
 
 
-def judge(target, actual, predicted, others, name):
+def judge(target, actual, predicted, others, name, numbers=True):
     """The verdict on predictions of test rows, beside those of others.
 
     Args:
         actual: float64 [rows], or int class positions; predicted: as `results.predict` gives them.
         others: dict of name -> predictions of the same rows; `peers.NOTHING` is among them.
         name: of the model, as the beginning of a sentence.
+        numbers: whether a final model has numeric columns.
 
     Returns:
         dict that JSON can hold: "level" ("good", "fair" or "bad"), "text" (one paragraph),
@@ -99,7 +100,7 @@ def judge(target, actual, predicted, others, name):
     level, opening, failed = _opening(found, words, name)
     sentences = [f"{opening}{led}", _sizes(found, measure, len(actual))]
     if EMBEDDINGS in found:
-        sentences.append(_numbers_added(found[EMBEDDINGS]))
+        sentences.append(_second_script_added(found[EMBEDDINGS], numbers))
     return {
         "level": level,
         "text": " ".join(sentences),
@@ -170,9 +171,10 @@ def _difference(d):
     return f"{abs(d.change):.0%} {more} ({low:.0%} to {high:.0%}) than that of"
 
 
-def _numbers_added(d):
+def _second_script_added(d, numbers):
     """What the final model has beside the first script's: numeric columns and a second training."""
-    start = f"Beside {EMBEDDINGS}, which the first script learned from, numeric columns and second "
+    what = "numeric columns and" if numbers else "the"
+    start = f"Beside {EMBEDDINGS}, which the first script learned from, {what} second "
     if d.words == "no clear difference":
         return (
             f"{start}training changed nothing clearly ({change_text(d.low)} to "
