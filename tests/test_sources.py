@@ -169,7 +169,7 @@ def test_a_database_from_its_first_row_to_predictions(tmp_path, postgres, connec
     assert not secret(everything(tmp_path, first, second))
     # They are read again where they are gone, and refused where they are others.
     shutil.rmtree(tmp_path / ".o/cache")
-    message = refused(call(SECOND, *again))
+    message = refused(run(SECOND, *again))  # a process that has never been told the password
     assert "DATABASE_PASSWORD" in message and "visits" not in message
     monkeypatch.setenv("DATABASE_PASSWORD", PASSWORD)
     before = tree(output)
