@@ -291,19 +291,18 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
         label = f"training, {way}" if len(ways) > 1 else "training"
         found[way] = network, train(network, dataset, recipe, label=label, **how), how
     eighths = eighths_of({way: history["val_loss"].min() for way, (_, history, _) in found.items()})
-    kept = [found[way][0] for way in eighths]
-    model = combined(kept, [*eighths.values()])
+    model = combined([found[way][0] for way in eighths], eighths.values())
     results.fit_shift_to_mean(model, dataset)
     metrics = results.validation_metrics(model, dataset)
     metrics["shares"] = {way: n / 8 for way, n in eighths.items()}
-    epochs = [0]
+    epochs = []
     for way in eighths:
-        label = f"last fit, {way}" if len(kept) > 1 else "last fit"
+        label = f"last fit, {way}" if len(eighths) > 1 else "last fit"
         epochs.append(learn_from_validation_rows(*found[way], dataset, recipe, label))
         start = {} if way == "scratch" else {column: saved[column].vectors for column in saved}
         missing_as_unseen(found[way][0], dataset.encoding.vocabularies, start)
     metrics["last_fit_epochs_with_validation_rows"] = max(epochs)
-    return combined(kept, [*eighths.values()]), found[ways[0]][1], metrics, ways[0]
+    return model, found[ways[0]][1], metrics, ways[0]
 
 
 def eighths_of(losses):
@@ -333,18 +332,13 @@ def eighths_of(losses):
 
 def combined(networks, times):
     """The network that is kept: of two, one whose members are those of both, each repeated so many
-    times, so that the mean of all is the weighted mean."""
+    times, so that the mean of all is the weighted mean. It shares their weights."""
     model, *others = networks
     if not others:
         return model
-
-    def renamed(layer):
-        return type(layer).from_config(layer.get_config() | {"name": f"other_{layer.name}"})
-
-    other = keras.models.clone_model(others[0], model.input, clone_function=renamed)
-    other.set_weights(others[0].get_weights())
-    outputs = map(partial(keras.ops.repeat, axis=1), (model.output, other.output), times)
-    return keras.Model(model.input, keras.ops.concatenate([*outputs], axis=1), name="network")
+    outputs = model.output, others[0](model.input)
+    repeated = map(partial(keras.ops.repeat, axis=1), outputs, times)
+    return keras.Model(model.input, keras.ops.concatenate([*repeated], axis=1), name="network")
 
 
 def learn_from_validation_rows(network, history, how, dataset, recipe, label):

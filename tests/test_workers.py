@@ -136,9 +136,12 @@ def test_two_workers_learn_what_one_learns(sales):
         assert history[0][name].to_list() == pytest.approx(history[1][name].to_list(), rel=0.03)
     vectors = [arrays(sales.folder / name) for name in ("one", "two")]
     assert len(vectors[0]["customer"]) > 4096
-    for column in vectors[0]:
-        close = alike(vectors[0][column], vectors[1][column])
-        assert close > 0.9, (column, close)
+    for column, one in vectors[0].items():
+        two = vectors[1][column]
+        assert alike(one, two) > 0.95, column
+        # Axes of customers with a row or two agree less: 0.80, more or less by the processor.
+        close = np.corrcoef(one.ravel(), two.ravel())[0, 1]
+        assert close > 0.8 or column == "customer", (column, close)
 
 
 def alike(x, y):
@@ -196,7 +199,7 @@ def test_the_workers_learn_the_final_model_and_three_can_too(sales):
     command.append("--no-report")
     command += ["--output", sales.folder / "two"]
     digests, _ = together(sales.folder / "final", command, command, command)
-    assert len(digests) >= 2  # two networks, and last fits where validation rows are taken in
+    assert len(digests) == 4  # two networks, and a last fit of each takes in the validation rows
     found = read_json(sales.folder / "two" / "embed_model" / "metrics.json")
     assert found["test"]["rmse"] < found["baseline"]["rmse"]
 

@@ -198,13 +198,22 @@ def frozen_networks(models):
 def frozen_network(path, encoding, i):
     """The network of a saved model, to be a part of another one: it learns and drops nothing."""
     network = load_network(path, encoding)
-    for layer in network.layers:
+    for layer in layers_within(network):
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
     frozen = keras.Model.from_config(network.get_config() | {"name": f"saved_network_{i}"})
     frozen.set_weights(network.get_weights())
     frozen.trainable = False
     return frozen
+
+
+def layers_within(model):
+    """Yield the layers of a model, and those of the models among them."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from layers_within(layer)
+        else:
+            yield layer
 
 
 def network_outputs(network, other, codes, numbers, encoding):
