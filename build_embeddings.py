@@ -362,7 +362,7 @@ def train(
     rates = learning_rates(model, dataset.encoding.vocabularies, recipe, trained)
     loss_of_batch = losses.loss_of(dataset.encoding.target)
     learner = learning.Learner(model, len(rows), recipe, rates, loss_of_batch, workers, folds)
-    history, best = take_up(checkpoint, label, learner, model.get_weights(), workers)
+    history, best = learner.take_up(checkpoint, label)
     first = recipe.epochs if epochs_since_best(history) >= recipe.patience else len(history)
 
     find_loss = losses.validation_loss(model, dataset, workers) if validate else None
@@ -380,25 +380,15 @@ def train(
                 break
             line |= {"learning_rate": learner.learning_rate, "seconds": time.monotonic() - started}
             history.append(line)
-            if not epochs_since_best(history):
+            if is_best := not epochs_since_best(history):
                 best = model.get_weights()
             if checkpoint is not None and checkpoint.is_due(label):
-                checkpoint.save(label, history, learner.state(best))
+                checkpoint.save(label, history, learner.state(() if is_best else best))
             if epochs_since_best(history) >= recipe.patience:
                 break
     progress.done(told_of_stop(label, history, recipe))
     model.set_weights(best)
     return pd.DataFrame(history)
-
-
-def take_up(checkpoint, label, learner, weights, workers):
-    """(history, best weights) to go on from: those of the checkpoint, if there is one, which the
-    chief has and tells the others; else of a training that begins with these weights."""
-    history, arrays = [], learner.state(weights)
-    if checkpoint is not None and (found := checkpoint.load(label, arrays)):
-        history, arrays = found
-    history, arrays = workers.from_chief(history, arrays)
-    return history, learner.restore(arrays)
 
 
 def one_epoch(learner, batches, epoch, recipe, progress):

@@ -128,7 +128,8 @@ def test_other_vectors_under_the_same_name_are_not_mixed_in(pair, tmp_path):
 def test_ctrl_c_says_how_to_go_on(pair, script):
     interrupted = (
         "import os, signal, data.training.checkpoint as module; from data.training.checkpoint "
-        "import Checkpoint; save = Checkpoint.save; module.SECONDS_BETWEEN = 0"
+        "import Checkpoint; save = Checkpoint.save; "
+        "module.SECONDS_BETWEEN = module.TIMES_BETWEEN = 0"
     )
     interrupted += (
         "\ndef saved(self, fit, history, arrays):\n    save(self, fit, history, arrays)\n"
@@ -186,6 +187,19 @@ def test_a_checkpoint_is_loaded_as_it_was_saved(saved):
         assert array.dtype == expected.dtype and (array == expected).all()
     assert Checkpoint(saved, RUN, resume=True).load("another fit", some_arrays()) is None
     assert [path.name for path in saved.iterdir()] == ["fit.npz"]
+
+
+def test_the_last_arrays_of_a_checkpoint_may_be_absent_together(saved):
+    load, arrays = Checkpoint(saved, RUN, resume=True).load, some_arrays()
+    for like, optional in (arrays, arrays[:2]), (arrays[:3], arrays[3:]):
+        assert len(load("fit", like, optional)[1]) == 4
+    for like, optional in (
+        (arrays[:3], []),
+        ([*arrays, arrays[0]], arrays[:2]),
+        (arrays[:1], arrays[1:3]),
+    ):
+        with pytest.raises(InputError, match="is damaged"):
+            load("fit", like, optional)
 
 
 def test_a_checkpoint_of_another_run_or_model_is_refused(saved):

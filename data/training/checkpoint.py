@@ -14,7 +14,8 @@ from data import InputError
 from data.files import NO_ARCHIVE, read_array, sync
 from data.training.workers import check_workers_agree
 
-SECONDS_BETWEEN = 1.0  # what a kill costs at most, beside the epoch that it interrupts
+SECONDS_BETWEEN = 1.0  # what a kill costs at most, beside the epoch that it interrupts; or so many
+TIMES_BETWEEN = 4  # times the seconds that the last checkpoint took, as large tables take some
 
 
 class Checkpoint:
@@ -34,7 +35,7 @@ class Checkpoint:
 
     def __init__(self, folder, run, resume=False):
         self.folder, self.run = folder, json.loads(json.dumps(run))
-        self._saved = {}  # fit -> when
+        self._due = {}  # fit -> when its next one is due
         if not resume:
             self.remove()
         elif not self.present:
@@ -48,7 +49,7 @@ class Checkpoint:
 
     def is_due(self, fit):
         """Whether a fit's checkpoint is to be written anew: there is none, or an older one."""
-        return time.monotonic() - self._saved.get(fit, -np.inf) > SECONDS_BETWEEN
+        return time.monotonic() >= self._due.get(fit, -np.inf)
 
     @property
     def present(self):
@@ -59,8 +60,10 @@ class Checkpoint:
         """Replace the checkpoint of one fit.
 
         Args:
-            fit: its name; history: list of dicts (JSON); arrays: list of arrays.
+            fit: its name; history: list of dicts (JSON); arrays: list of arrays, or of variables,
+                which are copied one at a time.
         """
+        started = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f"{fit}.part"
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
@@ -72,13 +75,15 @@ class Checkpoint:
                     np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
         sync(unfinished)
         os.replace(unfinished, self.folder / f"{fit}.npz")
-        self._saved[fit] = time.monotonic()
+        saved = time.monotonic()
+        self._due[fit] = saved + max(SECONDS_BETWEEN, TIMES_BETWEEN * (saved - started))
 
-    def load(self, fit, like):
+    def load(self, fit, like, optional=()):
         """The checkpoint of one fit.
 
         Args:
-            like: list of arrays; those saved must have the same shapes and dtypes.
+            like: list of arrays or variables; those saved must have the same shapes and dtypes.
+            optional: more of them, all of which follow or none.
 
         Returns:
             (history, list of arrays), or None when the fit has not completed an epoch.
@@ -87,7 +92,7 @@ class Checkpoint:
             InputError: the file is damaged, or of another run.
         """
         path = self.folder / f"{fit}.npz"
-        return _read(path, self.run, like) if path.exists() else None
+        return _read(path, self.run, like, optional) if path.exists() else None
 
     def remove(self):
         if self.folder.exists():
@@ -125,7 +130,7 @@ def open_checkpoint(folder, run, workers, resume=False):
     checkpoint.remove()
 
 
-def _read(path, run, like=()):
+def _read(path, run, like=(), optional=()):
     try:
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
@@ -134,6 +139,11 @@ def _read(path, run, like=()):
             history = json.loads(archive.read("history.json"))
             if found == run and not _is_history(history):
                 raise ValueError("history")
+            held = sum(name.endswith(".npy") for name in archive.namelist())
+            if optional and held == len(like) + len(optional):
+                like = [*like, *optional]
+            if like and held != len(like):
+                raise ValueError("arrays")
             arrays = [
                 read_array(archive, str(i), array.shape, array.dtype)
                 for i, array in enumerate(like)

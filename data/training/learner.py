@@ -54,7 +54,7 @@ class Learner:
     """
 
     def __init__(self, model, n_rows, recipe, rates, loss, workers, folds=None):
-        self.workers = workers
+        self.model, self.workers = model, workers
         self.strategy = workers.strategy or devices.local_strategy()
         self.batch_size = devices.whole_shares(recipe.batch_size, n_rows, self.strategy)
         self.steps = n_rows // self.batch_size
@@ -104,29 +104,41 @@ class Learner:
         """
         return float(self.workers.sum(self._run_steps(batches, tf.constant(count))))
 
-    def state(self, best):
-        """All from which training goes on bit for bit, list of arrays: weights, the states of the
-        random generators (of dropout), the optimizer's moments and step; the best weights; the
-        average."""
-        state = [variable.numpy() for variable in self._variables()]
-        average = [variable.numpy() for variable in self.average.variables]
-        return [*state, *best, *average, self.average.taken]
+    def take_up(self, checkpoint, label):
+        """(history, best weights) to go on from: those of the checkpoint, if there is one, which
+        the chief has and tells the others; else of a training that begins with the model."""
+        history, best = [], self.model.get_weights()
+        if checkpoint is not None and (found := checkpoint.load(label, self.state(), best)):
+            history, arrays = found
+            best = self.restore(arrays) or self.model.get_weights()
+        if self.workers.count > 1:
+            history, arrays = self.workers.from_chief(history, self.state(best))
+            best = self.restore(arrays)
+        devices.spread_seeds(self.copy, self.strategy)
+        return history, best
+
+    def state(self, best=()):
+        """All from which training goes on bit for bit: weights, the states of the random generators
+        (of dropout), the optimizer's moments and step; the average; the best weights.
+
+        Args:
+            best: list of arrays; none where the average is the best.
+
+        Returns:
+            list of variables and arrays; large tables are not copied for it.
+        """
+        return [self.average.taken, *self._variables(), *best]
 
     def restore(self, arrays):
-        """Put what `state` returned back in place; returns the best weights."""
-        state, n_average = self._variables(), len(self.average.variables)
-        for variable, array in zip(state, arrays, strict=False):
+        """Put what `state` returned back in place; returns the best weights, or none."""
+        taken, *arrays = arrays
+        self.average.taken, variables = taken, self._variables()
+        for variable, array in zip(variables, arrays, strict=False):
             variable.assign(array)
-        for variable, array in zip(
-            self.average.variables, arrays[-1 - n_average : -1], strict=True
-        ):
-            variable.assign(array)
-        self.average.taken = arrays[-1]
-        devices.spread_seeds(self.copy, self.strategy)
-        return arrays[len(state) : -1 - n_average]
+        return arrays[len(variables) :]
 
     def _variables(self):
-        return [*self.copy.variables, *self.copy.optimizer.variables]
+        return [*self.copy.variables, *self.copy.optimizer.variables, *self.average.variables]
 
 
 def _learning_layer(layer, shifts):

@@ -34,14 +34,12 @@ class Workers:
         return self.strategy.reduce("SUM", array, axis=None).numpy()
 
     def from_chief(self, history, arrays):
-        """The chief's history (JSON) and arrays, on all workers."""
-        if self.count == 1:
-            return history, arrays
+        """The chief's history (JSON) and arrays (or variables), on all workers."""
         text = np.frombuffer(json.dumps(history).encode(), "uint8").astype("int32")
         length = int(self.sum(len(text) if self.index == 0 else 0))
         text = self.sum(text if self.index == 0 else np.zeros(length, "int32"))
         told = []
-        for array in arrays:
+        for array in map(np.asarray, arrays):
             kind = "int64" if array.dtype.kind in "iu" else array.dtype
             found = self.sum(array.astype(kind) if self.index == 0 else np.zeros_like(array, kind))
             told.append(found.astype(array.dtype))
