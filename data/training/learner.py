@@ -107,8 +107,8 @@ class Learner:
     def take_up(self, checkpoint, label):
         """(history, best weights) to go on from: those of the checkpoint, if there is one, which
         the chief has and tells the others; else of a training that begins with the model."""
-        history, best = [], self.model.get_weights()
-        if checkpoint is not None and (found := checkpoint.load(label, self.state(), best)):
+        history, best, like = [], self.model.weights, self.state()
+        if checkpoint is not None and (found := checkpoint.load(label, like, best)):
             history, arrays = found
             best = self.restore(arrays) or self.model.get_weights()
         if self.workers.count > 1:
@@ -149,7 +149,7 @@ def _learning_layer(layer, shifts):
     """
     if not isinstance(layer, keras.layers.Embedding):
         return type(layer).from_config(layer.get_config())
-    lookup = Lookup.from_config(layer.get_config())
+    lookup = Lookup.from_config(layer.get_config() | {"embeddings_initializer": "zeros"})
     if layer.name in shifts:
         lookup.shifts = tf.Variable(shifts[layer.name], trainable=False)
     return lookup
