@@ -47,7 +47,7 @@ learning = LateImport("data.training.learner")
 losses = LateImport("data.training.losses")
 results = LateImport("data.training.results")
 
-RARE = 100  # training rows of a category in the mean of its column: fewer are cross-fitted
+RARE = 50  # training rows of a category in the mean of its column: fewer are cross-fitted
 FEWEST = 6  # epochs of cross-fitting; else four times those up to the lowest validation loss
 WIDER = 2 * FOLDS  # batches of cross-fitting, whose rows are shared out among the folds' tables
 

@@ -1,4 +1,4 @@
-"""What `--resume` goes on from: the state after the last completed epoch, one file for each fit."""
+"""What `--resume` goes on from: the state after the last saved epoch, one file for each fit."""
 
 import contextlib
 import json
@@ -14,8 +14,8 @@ from data import InputError
 from data.files import NO_ARCHIVE, read_array, sync
 from data.training.workers import check_workers_agree
 
-SECONDS_BETWEEN = 1.0  # what a kill costs at most, beside the epoch that it interrupts; or so many
-TIMES_BETWEEN = 4  # times the seconds that the last checkpoint took, as large tables take some
+SECONDS_BETWEEN = 1.0  # checkpoints of a fit: what a kill costs beside the epoch it interrupts
+TIMES_BETWEEN = 4  # as long as the last one took to write, if that is more: large tables take long
 
 
 class Checkpoint:
@@ -23,7 +23,7 @@ class Checkpoint:
 
     A file holds the run that it belongs to, the history and the arrays, and is replaced as a
     whole: whenever the process dies there is the checkpoint of a completed epoch, the last one or
-    one a second earlier. Loading runs no code.
+    one shortly before (see SECONDS_BETWEEN). Loading runs no code.
 
     Args:
         folder: pathlib.Path; run: what identifies the run (JSON), so that no other takes it up.
@@ -123,9 +123,7 @@ def open_checkpoint(folder, run, workers, resume=False):
         yield checkpoint
     except KeyboardInterrupt as interrupt:
         if checkpoint.present:
-            interrupt.add_note(
-                "the same command with --resume goes on after the last completed epoch"
-            )
+            interrupt.add_note("the same command with --resume goes on after the last saved epoch")
         raise
     checkpoint.remove()
 

@@ -68,7 +68,7 @@ def joined_workers():
     except _lost_errors() as error:
         raise LostWorker(
             "another worker has ended or is out of reach; see what it says, then start all of them "
-            "again, with --resume to go on after the last completed epoch."
+            "again, with --resume to go on after the last saved epoch."
         ) from error
 
 
