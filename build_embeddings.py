@@ -48,6 +48,7 @@ losses = LateImport("data.training.losses")
 results = LateImport("data.training.results")
 
 RARE = 50  # training rows of a category in the mean of its column: fewer are cross-fitted
+SCALES_RATE = 6.0  # of the learning rate, for the scales of the final network's inputs
 FEWEST = 6  # epochs of cross-fitting; else four times those up to the lowest validation loss
 WIDER = 2 * FOLDS  # batches of cross-fitting, whose rows are shared out among the folds' tables
 
@@ -170,13 +171,14 @@ def head(hidden, target, recipe):
         float32 [batch, members, outputs]
     """
     members, (first, *widths) = recipe.members, recipe.widths
-    hidden = keras.layers.Dense(members * first, "relu", kernel_initializer="he_normal")(hidden)
+    how = {"activation": recipe.activation, "kernel_initializer": "he_normal"}
+    hidden = keras.layers.Dense(members * first, **how)(hidden)
     hidden = keras.layers.Dropout(recipe.dropout)(hidden)
     if members > 1:
         hidden = keras.layers.Reshape((members, first))(hidden)
-    he_normal = keras.initializers.VarianceScaling(2.0 * members)  # for each member
+    how["kernel_initializer"] = keras.initializers.VarianceScaling(2.0 * members)  # for each
     for width in widths:
-        layer = dense(width, members, activation="relu", kernel_initializer=he_normal)
+        layer = dense(width, members, **how)
         hidden = keras.layers.Dropout(recipe.dropout)(layer(hidden))
     outputs = dense(target.outputs, members, name="outputs")(hidden)
     return keras.layers.Reshape((members, target.outputs), name="members")(outputs)
@@ -296,6 +298,7 @@ class Recipe:
     dropout: float
     widths: tuple  # units of the dense layers
     members: int = 1  # networks that share the embeddings; their mean is the prediction
+    activation: str = "relu"
     embedding_dropout: float = 0.1
     embedding_rate: float = 1.0  # of the learning rate, for vectors of another table
     carried: bool = False  # such vectors come from another table
@@ -412,9 +415,11 @@ def learning_rates(model, vocabularies, recipe, trained):
         if vocabulary.column in (trained or {})
     }
     return [
-        recipe.embedding_rate if id(variable) in came_trained else 1.0
+        recipe.embedding_rate if id(variable) in came_trained
+        else SCALES_RATE if variable.path.startswith("scales/")
+        else 1.0
         for variable in model.trainable_variables
-    ]
+    ]  # fmt: skip
 
 
 # The command line
