@@ -222,7 +222,8 @@ def learned_vectors(model, vocabularies):
 
 
 def has_rare_categories(dataset):
-    """Whether vectors have memorised so much of their own rows that cross-fitting is worth it."""
+    """Whether there is a column whose categories have so few rows that a network learns them by
+    heart: then cross-fitting is worth it."""
     most = max(vocabulary.cardinality for vocabulary in dataset.encoding.vocabularies)
     return len(dataset.split["train"]) < RARE * most
 
@@ -352,7 +353,7 @@ def train(
         validate: else the last epoch is the one that is kept.
         trained: dict of column -> rows of its embedding that come from another table.
         folds: `data.training.folds.FoldTables` where each row sees one of several tables.
-        checkpoint: `data.training.checkpoint.Checkpoint` to write after each epoch, or None.
+        checkpoint: `data.training.checkpoint.Checkpoint` to write when one is due, or None.
         workers: `Workers` that train together, and end with the same weights; None for no others.
 
     Returns:
@@ -408,7 +409,7 @@ def one_epoch(learner, batches, epoch, recipe, progress):
 
 
 def learning_rates(model, vocabularies, recipe, trained):
-    """The share of the learning rate that each trainable variable gets, list of float."""
+    """By what factor the learning rate of each trainable variable differs, list of float."""
     came_trained = {
         id(model.get_layer(f"embedding_{i}").embeddings)
         for i, vocabulary in enumerate(vocabularies)

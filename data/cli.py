@@ -110,7 +110,7 @@ def add_options(parser):
     training.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the last saved epoch of the same command, interrupted",
+        help="go on from the last epoch that the same command, interrupted, has saved",
     )
     parser.add_argument(
         "--no-report",

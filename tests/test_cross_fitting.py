@@ -101,21 +101,6 @@ def test_a_second_script_of_another_seed_finds_the_same_folds(people):
     pd.testing.assert_frame_equal(out_of_fold_vectors(people.folder), vectors)
 
 
-def test_rows_of_a_group_are_in_one_fold(tmp_path):
-    """Else a customer's vector would be learned from other rows of the same customer."""
-    household, random = np.repeat(np.arange(500), 4), np.random.default_rng(0)
-    table = pd.DataFrame({"household": household, "street": [f"s{i // 2}" for i in household]})
-    table["y"] = random.normal(size=500)[household]
-    data = write(table, tmp_path / "streets.csv")
-    options = ["--data", data, "--target", "y", "--categorical", "street", "--group", "household"]
-    options += ["--epochs", 2, "--no-report"]
-    succeeded(call(FIRST, *options, "--output", tmp_path / "set"))
-    vectors = out_of_fold_vectors(tmp_path / "set")
-    distinct = vectors.groupby(household[vectors.index]).nunique()
-    assert len(distinct) == 400 and (distinct == 1).all(axis=None)
-    assert vectors.groupby(household[vectors.index] // 2).nunique().max(axis=None) > 1
-
-
 def test_without_rare_categories_there_is_one_vector_for_each(tmp_path):
     random = np.random.default_rng(0)
     table = pd.DataFrame({"city": random.integers(0, 3, 900).astype(str)})

@@ -159,7 +159,7 @@ def plain_features(dataset, rows, features, saved, folds=None, with_numbers=True
             known = np.where(codes[:, j] < len(vectors), codes[:, j], UNSEEN)
             if folds is not None and vocabulary.column in folds.vectors:
                 tables = folds.vectors[vocabulary.column]
-                parts.append(tables[folds.table_of(dataset.together(rows), 0), known])
+                parts.append(tables[folds.table_of(rows, 0), known])
             else:
                 parts.append(vectors[known])
         else:

@@ -100,10 +100,9 @@ def out_of_fold_vectors(folder):
         dataset = read_dataset(settings, Path(work), vocabularies)
         row_ids = dataset.split["train"][:]
         codes, parts = dataset.encoded.codes(row_ids), []
-        own = folds.table_of(dataset.together(row_ids), 0)
         for j, (column, tables) in enumerate(folds.vectors.items()):
             names = [f"{column}_dim_{i}" for i in range(tables.shape[2])]
-            found = tables[own, codes[:, j]]
+            found = tables[folds.table_of(row_ids, 0), codes[:, j]]
             parts.append(pd.DataFrame(found, columns=names))
         index = pd.Index(dataset.table.source_rows(row_ids), name="row")
         return pd.concat(parts, axis=1).set_index(index)

@@ -29,7 +29,7 @@ from data.tables.encoding import (
     fit_vocabulary,
 )
 from data.tables.formats import column_names, declared_types, first_rows
-from data.tables.groups import Groups, groups_of
+from data.tables.groups import groups_of
 from data.tables.kinds import FEW, Values
 from data.tables.order import order_of
 from data.tables.recognition import notations, settle
@@ -60,7 +60,6 @@ class Dataset:
         split: dict of "train", "validation", "test" -> DiskArray of int64 row numbers, ascending.
         target: Column of float64 in the target's units, or of int64 class positions.
         prior: the training rows' mean target, or share of each class: float64 [classes].
-        groups: `data.tables.groups.Groups` of rows that stay together, or None.
         settings: dict, how the table was read; the manifest's "options".
         sources: dict of part -> list of {"path", "sha256"}.
         roles: dict of column -> `data.tables.roles.Role`.
@@ -74,7 +73,6 @@ class Dataset:
     split: dict
     target: Column
     prior: float | np.ndarray
-    groups: Groups | None
     settings: dict
     sources: dict
     roles: dict
@@ -90,11 +88,6 @@ class Dataset:
         """Row numbers of several parts, one part after the other: DiskArray of int64."""
         blocks = itertools.chain.from_iterable(blocks_of(self.split[part]) for part in parts)
         return keep_on_disk(blocks, self.table.folder)
-
-    def together(self, row_ids):
-        """int64 [len(row_ids)], the same for rows that stay together: their groups, or their own
-        numbers."""
-        return row_ids if self.groups is None else self.groups.find(row_ids)
 
 
 def read_dataset(
@@ -148,7 +141,7 @@ def read_dataset(
     encoded = EncodedRows(table, encoding)
     _describe_categories(encoded, statistics, target.task)
     return Dataset(
-        encoding, encoded, split, target.values, prior, groups,
+        encoding, encoded, split, target.values, prior,
         settings=settings | _settled(assigned, dialect, target.task),
         sources={part: fingerprint(names, dialect) for part, names in files.items()},
         roles=assigned,

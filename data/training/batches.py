@@ -113,7 +113,7 @@ def records(dataset, rows, model, dtype, folds, epoch):
             block[name] = array
         block["target"] = target[:, 0, 0]
         if folds is not None:
-            block["table"] = folds.table_of(dataset.together(chosen), epoch)
+            block["table"] = folds.table_of(chosen, epoch)
         yield block
         done += len(chosen)
         progress(done, done / len(rows))

@@ -14,8 +14,8 @@ from data import InputError
 from data.files import NO_ARCHIVE, read_array, sync
 from data.training.workers import check_workers_agree
 
-SECONDS_BETWEEN = 1.0  # checkpoints of a fit: what a kill costs beside the epoch it interrupts
-TIMES_BETWEEN = 4  # as long as the last one took to write, if that is more: large tables take long
+SECONDS_BETWEEN = 1.0  # two checkpoints of a fit at least: what a kill costs beside its epoch
+TIMES_BETWEEN = 4  # the time that the last one took to write, where that is longer: large tables
 
 
 class Checkpoint:
@@ -23,7 +23,7 @@ class Checkpoint:
 
     A file holds the run that it belongs to, the history and the arrays, and is replaced as a
     whole: whenever the process dies there is the checkpoint of a completed epoch, the last one or
-    one shortly before (see SECONDS_BETWEEN). Loading runs no code.
+    one shortly before (see SECONDS_BETWEEN and TIMES_BETWEEN). Loading runs no code.
 
     Args:
         folder: pathlib.Path; run: what identifies the run (JSON), so that no other takes it up.
@@ -48,7 +48,8 @@ class Checkpoint:
                 _read(path, self.run)
 
     def is_due(self, fit):
-        """Whether a fit's checkpoint is to be written anew: there is none, or an older one."""
+        """Whether a fit's checkpoint is to be written: there is none yet, or the last one was
+        written long enough ago."""
         return time.monotonic() >= self._due.get(fit, -np.inf)
 
     @property
@@ -83,7 +84,8 @@ class Checkpoint:
 
         Args:
             like: list of arrays or variables; those saved must have the same shapes and dtypes.
-            optional: more of them, all of which follow or none.
+            optional: more of them, which come last, all or none; without them the list returned is
+                shorter.
 
         Returns:
             (history, list of arrays), or None when the fit has not completed an epoch.

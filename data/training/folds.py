@@ -13,8 +13,7 @@ class FoldTables:
     """Several tables for each column, of which a training row sees one.
 
     Attributes:
-        table_of: function of (int [rows], epoch) -> uint64 [rows], the table of each row, by its
-            number or its group's; see `data.tables.dataset.Dataset.together`.
+        table_of: function of (row ids int [rows], epoch) -> uint64 [rows], the table of each row.
         vectors: dict of column -> float32 [folds, cardinality, size] that stay as they are; their
             mean is in the model, and what the model learns is added to all of them. None where the
             model's own embeddings hold all tables, one after the other.
@@ -26,29 +25,28 @@ class FoldTables:
 
 def saved_tables(vectors, seed):
     """FoldTables with which each training row sees the vectors that were learned without it."""
-    return FoldTables(lambda numbers, epoch: fold_of(numbers, seed), vectors)
+    return FoldTables(lambda row_ids, epoch: fold_of(row_ids, seed), vectors)
 
 
 def tables_to_train(seed):
     """FoldTables with which each training row trains the tables of all folds but its own, in turn,
     one an epoch."""
 
-    def table_of(numbers, epoch):
-        turn = (_mixed(numbers, seed + 1) + np.uint64(epoch)) % np.uint64(FOLDS - 1)
-        return (fold_of(numbers, seed) + np.uint64(1) + turn) % np.uint64(FOLDS)
+    def table_of(row_ids, epoch):
+        turn = (_mixed(row_ids, seed + 1) + np.uint64(epoch)) % np.uint64(FOLDS - 1)
+        return (fold_of(row_ids, seed) + np.uint64(1) + turn) % np.uint64(FOLDS)
 
     return FoldTables(table_of)
 
 
-def fold_of(numbers, seed):
-    """The fold of each row, which follows from its number, or its group's, and the seed alone:
-    uint64 [rows]."""
-    return _mixed(numbers, seed) % np.uint64(FOLDS)
+def fold_of(row_ids, seed):
+    """The fold of each row, which follows from its number and the seed alone: uint64 [rows]."""
+    return _mixed(row_ids, seed) % np.uint64(FOLDS)
 
 
-def _mixed(numbers, seed):
-    """Numbers and a seed -> uint64 as if drawn at random (SplitMix64, Steele et al., 2014)."""
-    z = (np.asarray(numbers).astype("uint64") + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+def _mixed(row_ids, seed):
+    """Row numbers and a seed -> uint64 as if drawn at random (SplitMix64, Steele et al., 2014)."""
+    z = (np.asarray(row_ids).astype("uint64") + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z += np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -43,7 +43,7 @@ class Learner:
     Args:
         model: keras.Model that holds the average of the copy's weights.
         n_rows: of training; recipe: `build_embeddings.Recipe`.
-        rates: list of float, the share of the learning rate that each trainable variable gets.
+        rates: list of float, by what factor the rate of each trainable variable differs.
         loss: function of (target, outputs) -> [batch, ...].
         workers: `data.training.workers.Workers`.
         folds: `data.training.folds.FoldTables` where each row sees one of several tables.
@@ -122,7 +122,7 @@ class Learner:
         (of dropout), the optimizer's moments and step; the average; the best weights.
 
         Args:
-            best: list of arrays; none where the average is the best.
+            best: list of arrays; empty where the model, which holds the average, is the best.
 
         Returns:
             list of variables and arrays; large tables are not copied for it.

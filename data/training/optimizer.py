@@ -29,7 +29,7 @@ class LazyAdam(keras.optimizers.Adam):
 
     Args:
         learning_rate: float or schedule.
-        rates: list of float, the share of the learning rate that each trainable variable gets.
+        rates: list of float, by what factor the rate of each trainable variable differs.
         dense_rows: of a table that is still updated as a whole.
     """
 
