@@ -149,7 +149,7 @@ def _learning_layer(layer, shifts):
     """
     if not isinstance(layer, keras.layers.Embedding):
         return type(layer).from_config(layer.get_config())
-    lookup = Lookup.from_config(layer.get_config() | {"embeddings_initializer": "zeros"})
+    lookup = Lookup.from_config(layer.get_config())
     if layer.name in shifts:
         lookup.shifts = tf.Variable(shifts[layer.name], trainable=False)
     return lookup
