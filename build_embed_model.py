@@ -171,10 +171,11 @@ def final_recipe(dataset, options, carried=False, **chosen):
     """
     rows = len(dataset.split["train"])
     members = 8 if rows < 10_000 else 2 if rows < 100_000 else 1
-    chosen = {"activation": "relu" if has_rare_categories(dataset) else "silu"} | chosen
+    activation = "relu" if has_rare_categories(dataset) else "silu"
+    ours = {"members": members, "activation": activation, "carried": carried}
     if carried:
-        chosen = {"embedding_rate": CARRIED_RATE} | chosen
-    return recipe_for(dataset, options, 128, carried=carried, members=members, **chosen)
+        ours["embedding_rate"] = CARRIED_RATE
+    return recipe_for(dataset, options, 128, **ours | chosen)
 
 
 def build_model(encoding, recipe, seed=0, networks=()):

@@ -171,14 +171,14 @@ def head(hidden, target, recipe):
         float32 [batch, members, outputs]
     """
     members, (first, *widths) = recipe.members, recipe.widths
-    how = {"activation": recipe.activation, "kernel_initializer": "he_normal"}
-    hidden = keras.layers.Dense(members * first, **how)(hidden)
+    activation = recipe.activation
+    hidden = keras.layers.Dense(members * first, activation, kernel_initializer="he_normal")(hidden)
     hidden = keras.layers.Dropout(recipe.dropout)(hidden)
     if members > 1:
         hidden = keras.layers.Reshape((members, first))(hidden)
-    how["kernel_initializer"] = keras.initializers.VarianceScaling(2.0 * members)  # for each
+    he_normal = keras.initializers.VarianceScaling(2.0 * members)  # for each member
     for width in widths:
-        layer = dense(width, members, **how)
+        layer = dense(width, members, activation=activation, kernel_initializer=he_normal)
         hidden = keras.layers.Dropout(recipe.dropout)(layer(hidden))
     outputs = dense(target.outputs, members, name="outputs")(hidden)
     return keras.layers.Reshape((members, target.outputs), name="members")(outputs)

@@ -107,8 +107,8 @@ class Learner:
     def take_up(self, checkpoint, label):
         """(history, best weights) to go on from: those of the checkpoint, if there is one, which
         the chief has and tells the others; else of a training that begins with the model."""
-        history, best, like = [], self.model.weights, self.state()
-        if checkpoint is not None and (found := checkpoint.load(label, like, best)):
+        history, best = [], self.model.weights
+        if checkpoint is not None and (found := checkpoint.load(label, self.state(), best)):
             history, arrays = found
             best = self.restore(arrays) or self.model.get_weights()
         if self.workers.count > 1:
