@@ -6,7 +6,7 @@ from conftest import call, read_json, succeeded, write
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from data.tables.encoding import BINS, FARTHEST, ROWS_OF_A_BIN, fit_numeric, scaled
+from data.tables.scaling import BINS, FARTHEST, ROWS_OF_A_BIN, fit_numeric, scaled
 
 
 @given(st.lists(st.floats(), max_size=60), st.integers(1, 40))

@@ -15,7 +15,8 @@ import build_embed_model
 from build_embeddings import Recipe
 from data.sets.raw_model import input_names, load_network, raw_model
 from data.tables.dialect import Dialect
-from data.tables.encoding import MISSING, Encoding, Numeric, Target, Vocabulary, as_float32, scaled
+from data.tables.encoding import MISSING, Encoding, Target, Vocabulary
+from data.tables.scaling import Numeric, as_float32, scaled
 from data.training.scoring import to_predictions
 
 # Names of layers, of Keras's own operations, of inputs inside; alike once made plain; none at all.

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import call, make_table, refused, succeeded, write
+from conftest import call, make_table, predictions, read_json, refused, succeeded, write
 from test_reading import read, refusal
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
@@ -63,6 +63,23 @@ def test_a_target_that_float32_cannot_hold_is_refused(tmp_path, scale):
         message = refused(call(script, "--data", path, "--target", "y", *more, "--output",
                                tmp_path / "o"))  # fmt: skip
         assert message.startswith("--target: 'y'") and "multiply" in message
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_negative_target_outside_training_is_told_and_judged(tmp_path, part):
+    """A refund among the sales: the training rows have none, so the logarithm is learned."""
+    frame = make_table(400)[["city", "shop", "x", "sales"]]
+    odd = make_table(80, seed=1)[frame.columns]
+    odd.loc[:2, "sales"] = [-1.0, -20.0, -5_000.0]
+    train, other = write(frame, tmp_path / "t.csv"), write(odd, tmp_path / "odd.csv")
+    said = succeeded(call(FIRST, "--data", train, f"--{part}-data", other, "--target", "sales",
+                          "--epochs", 2, "--output", tmp_path / "o")).stdout  # fmt: skip
+    assert f"'sales' is negative in 3 {part} rows" in said
+    succeeded(call(SECOND, "--embeddings", tmp_path / "o", "--epochs", 2))
+    for folder in (tmp_path / "o", tmp_path / "o" / "embed_model"):
+        metrics = read_json(folder / "metrics.json")
+        assert all(np.isfinite(metrics[p]["rmse"]) for p in ("validation", "test"))
+        assert (predictions(folder)[["predicted", "predicted_median"]] >= 0).all(axis=None)
 
 
 def test_a_small_target_is_learned(tmp_path):

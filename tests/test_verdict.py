@@ -17,7 +17,8 @@ from data.reports.importance import (
 )
 from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions
 from data.reports.verdict import EMBEDDINGS, dominance, judge
-from data.tables.encoding import Numeric, Target, Vocabulary
+from data.tables.encoding import Target, Vocabulary
+from data.tables.scaling import Numeric
 from data.training.scoring import relative_error, score
 
 REGRESSION = Target("price", "regression", "identity", 10.0, 3.0)

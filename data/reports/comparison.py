@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from data.progress import show_note
-from data.tables.encoding import UNSEEN, soft_clip
+from data.tables.encoding import UNSEEN
+from data.tables.scaling import soft_clip
 from data.training.scoring import featureless, score, shift_to_mean
 
 LEARNED_FROM, JUDGED_ON = 30_000, 10_000  # rows, by the other models

@@ -44,7 +44,8 @@ def _regression(target, actual, predicted):
     charts = [_against(actual, mean, name), _residuals(actual, mean, name)]
     charts.append(_distributions(actual, mean, name))
     if target.transform == "log1p":
-        logs, log_name = (np.log1p(actual), np.log1p(median)), f"log(1 + {name})"
+        logs = target.transformed(actual), target.transformed(median)
+        log_name = f"log(1 + {name})"
         charts[:1] = [_against(*logs, log_name), charts[0]]
         charts += [_residuals(*logs, log_name), _distributions(*logs, log_name)]
     return charts

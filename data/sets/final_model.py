@@ -11,8 +11,9 @@ from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings
 from data.tables.dates import calendar_columns, date_columns, elapsed_column
 from data.tables.dialect import dialect_of
-from data.tables.encoding import MISSING, RESERVED, UNSEEN, as_float32, scaled
+from data.tables.encoding import MISSING, RESERVED, UNSEEN
 from data.tables.formats import as_columns, check_present
+from data.tables.scaling import as_float32, scaled
 from data.training.scoring import prediction_table
 
 raw = LateImport("data.sets.raw_model")

@@ -10,8 +10,9 @@ import numpy as np
 from data import InputError
 from data.sets.publishing import FORMAT
 from data.sets.saving import VERSION, versions
-from data.tables.encoding import Encoding, Numeric, Target, Vocabulary
+from data.tables.encoding import Encoding, Target, Vocabulary
 from data.tables.notation import Notation
+from data.tables.scaling import Numeric
 
 
 def describe(dataset, name):

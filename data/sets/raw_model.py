@@ -12,13 +12,8 @@ from keras import ops
 
 from data import InputError
 from data.tables.dialect import USUAL
-from data.tables.encoding import (
-    FARTHEST,
-    FLOAT32_TINY,
-    LARGEST_LOG,
-    UNSEEN,
-    as_float32,
-)
+from data.tables.encoding import LARGEST_LOG, UNSEEN
+from data.tables.scaling import FARTHEST, FLOAT32_TINY, as_float32
 
 EXPORTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 

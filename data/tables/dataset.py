@@ -13,7 +13,12 @@ from data.tables import roles
 from data.tables.cache import read_table
 from data.tables.columns import agreed
 from data.tables.dates import calendar_columns, elapsed_column
-from data.tables.description import notes_on_missing_targets, notes_on_split, split_lines
+from data.tables.description import (
+    notes_on_missing_targets,
+    notes_on_negative_targets,
+    notes_on_split,
+    split_lines,
+)
 from data.tables.dialect import dialect_of
 from data.tables.disk import Column, blocks_of, keep_on_disk
 from data.tables.encoding import (
@@ -21,10 +26,7 @@ from data.tables.encoding import (
     SAMPLED_VALUES,
     EncodedRows,
     Encoding,
-    as_float32,
-    check_told_apart,
     extend_vocabulary,
-    fit_numeric,
     fit_target,
     fit_vocabulary,
 )
@@ -33,6 +35,7 @@ from data.tables.groups import groups_of
 from data.tables.kinds import FEW, Values
 from data.tables.order import order_of
 from data.tables.recognition import notations, settle
+from data.tables.scaling import as_float32, check_told_apart, fit_numeric
 from data.tables.sources import (
     check_sources,
     default_target,
@@ -137,6 +140,7 @@ def read_dataset(
     categorical, numeric = _feature_columns(assigned, statistics.counts, files["data"][0])
     known = {column: vocabularies.get(column) for column in categorical}
     encoding = fit_encoding(table, split["train"], target, statistics, known, numeric, extend)
+    notes += notes_on_negative_targets(encoding.target, target.values, split)
     _check_told_apart(encoding.numerics, assigned, table, split["train"][:SAMPLED_ROWS])
     encoded = EncodedRows(table, encoding)
     _describe_categories(encoded, statistics, target.task)

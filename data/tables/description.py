@@ -79,6 +79,27 @@ def _n_groups(groups, row_ids):
     return np.count_nonzero(seen)
 
 
+def notes_on_negative_targets(target, values, split):
+    """What to know of a log target that is negative in rows outside training, list of str.
+
+    Args:
+        target: `data.tables.encoding.Target`; values: Column of float64.
+    """
+    if target.transform != "log1p":
+        return []
+    found = {
+        part: sum(np.count_nonzero(values[rows] < 0) for rows in blocks_of(split[part]))
+        for part in PARTS[1:]
+    }
+    told = " and ".join(f"{n:,} {part} row{'s' if n > 1 else ''}" for part, n in found.items() if n)
+    if not told:
+        return []
+    return [
+        f"'{target.column}' is negative in {told}, as in no training row; its logarithm is "
+        "learned, so nothing below 0 is predicted."
+    ]
+
+
 def notes_on_split(table, split, order, groups, roles):
     """What a reader of the figures should know, list of str.
 

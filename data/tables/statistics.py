@@ -6,7 +6,7 @@ import numpy as np
 
 from data.progress import Progress
 from data.tables.disk import blocks_of
-from data.tables.encoding import as_float32
+from data.tables.scaling import as_float32
 
 
 @dataclass

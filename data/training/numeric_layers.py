@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from data.tables.encoding import FARTHEST, soft_clip
+from data.tables.scaling import FARTHEST, soft_clip
 
 NUMBER_SCALE = 0.3  # of their spread, for scaled numbers beside vectors
 WAVES = 16  # of each number

@@ -50,6 +50,7 @@ def shift_to_mean(target, actual, median):
     Args:
         actual, median: float64 [rows], in the target's units.
     """
+    actual = np.maximum(actual, 0.0)  # as `Target.transformed` takes them
     common = np.log1p(actual).mean() - np.log1p(median).mean()
     return float((np.log((1 + actual).sum() / (1 + median).sum()) - common) / target.std)
 

@@ -38,7 +38,8 @@ from reporting import cpu_flags, machine, markdown
 import build_embed_model as second
 import build_embeddings as first
 from data.cli import start_tensorflow
-from data.tables.encoding import BINS, Encoding, Numeric, Target, Vocabulary
+from data.tables.encoding import Encoding, Target, Vocabulary
+from data.tables.scaling import BINS, Numeric
 
 ROSSMANN = (1117, 9, 5, 14, 33, 14, 6, 6, 5, 5, 4)  # cardinalities, with the two reserved rows
 NUMBERS = 4
