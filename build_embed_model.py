@@ -57,7 +57,7 @@ __all__ = ["build_model", "load_model"]
 LAST_RATE = 0.3  # of the learning rate, once validation rows drawn at random are learned too
 CARRIED_RATE = 0.03  # of the learning rate, for vectors that come from another table
 FEW_ROWS = 50_000  # in so small a table every row counts
-MANY_ROWS = 100_000  # of training, where frozen vectors are not tried as well
+MANY_ROWS = 100_000  # of training: from here on there is no second network
 
 
 def main():
@@ -92,11 +92,11 @@ def main():
         # Embeddings and numeric columns into one network, and train it.
         start_tensorflow()
         recipe = final_recipe(dataset, options, carried=options.data is not None)
-        this_run = run_identity(dataset, recipe, sources=sources, ways=ways)
+        this_run = run_identity(dataset, recipe, options.seed, sources=sources, ways=ways)
         with open_checkpoint(work / "checkpoint", this_run, workers, options.resume) as checkpoint:
             networks = raw.frozen_networks(models)
             learn = partial(fit, dataset, recipe, saved, networks, folds)
-            model, history, metrics, way = learn(ways, options.seed, checkpoint, workers)
+            model, history, metrics = learn(ways, options.seed, checkpoint, workers)
             if not workers.is_chief:
                 return  # the chief saves what all have learned
             trained = time.monotonic()
@@ -110,9 +110,11 @@ def main():
                 ours = partial(our_network, dataset, learn)
                 compared = comparison.compare(dataset, saved, folds, ours, options.seed)
             metrics["seconds"] = seconds(dataset, started, trained)
-            manifest = describe(dataset, name) | {"sources": sources, "frozen": way == "frozen"}
+            manifest = describe(dataset, name) | {"sources": sources, "seed": options.seed}
+            manifest["frozen"] = ways[0] == "frozen"
             before = None if options.data else first_predictions(output, dataset)
-            this = Run(output, dataset, model, history, metrics, predicted, True, before)
+            judged = history, metrics, predicted
+            this = Run(output, dataset, model, *judged, True, before, options.seed)
             kept = save(work / "staging", this, manifest, compared, not options.no_report)
     show_saved(output / "embed_model", kept)
     tell_uses(output, carry=not options.data, report=not options.no_report)
@@ -257,7 +259,7 @@ def load_vectors(model, encoding, saved, frozen):
             layer.trainable = not frozen
 
 
-# Training: both ways with the vectors, and the last fit
+# Training: one network or two, and the last fit
 
 
 def ways_to_try(dataset, options, folds):
@@ -289,17 +291,20 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
 
     Returns:
         (model, history of the first way's training, metrics before the networks learned from
-        validation rows, without the test rows', the first way)
+        validation rows, without the test rows')
     """
-    found = {}
+    found, vocabularies = {}, dataset.encoding.vocabularies
+    vectors = {column: one.vectors for column, one in saved.items()}
+    starts = {way: {} if way == "scratch" else vectors for way in ways}
     for way in ways:
         network = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
         how["folds"] = None if way == "scratch" else folds
-        if way != "scratch" and recipe.carried:
-            how["trained"] = {column: len(saved[column].vectors) for column in saved}
+        if recipe.carried:
+            how["trained"] = {column: len(start) for column, start in starts[way].items()}
         label = f"training, {way}" if len(ways) > 1 else "training"
         found[way] = network, train(network, dataset, recipe, label=label, **how), how
+        missing_as_unseen(network, vocabularies, starts[way])
     eighths = eighths_of({way: history["val_loss"].min() for way, (_, history, _) in found.items()})
     model = combined([found[way][0] for way in eighths], eighths.values())
     results.fit_shift_to_mean(model, dataset)
@@ -309,10 +314,9 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
     for way in eighths:
         label = f"last fit, {way}" if len(eighths) > 1 else "last fit"
         epochs.append(learn_from_validation_rows(*found[way], dataset, recipe, label))
-        start = {} if way == "scratch" else {column: saved[column].vectors for column in saved}
-        missing_as_unseen(found[way][0], dataset.encoding.vocabularies, start)
+        missing_as_unseen(found[way][0], vocabularies, starts[way])
     metrics["last_fit_epochs_with_validation_rows"] = max(epochs)
-    return model, found[ways[0]][1], metrics, ways[0]
+    return model, found[ways[0]][1], metrics
 
 
 def eighths_of(losses):
@@ -372,12 +376,14 @@ def learn_from_validation_rows(network, history, how, dataset, recipe, label):
 def epochs_with_validation_rows(history, dataset, recipe):
     """For how many epochs a trained network goes on, on training and validation rows together.
 
-    Rows split by time: the validation rows are the latest, and the most like those to come. So it
-    goes on for as many epochs again, unless at the end the validation loss had lost a tenth of what
-    it had gained; then for a third of the epochs up to its lowest. Few rows, split at random: each
-    one counts, and it goes on for such a third too. Not if the loss was lowest before the last
-    fifth of the epochs, and categories are rare or classes are predicted, whose loss punishes what
-    is too sure: it would overfit, unless it learns beside the vectors of another table.
+    - Split by time, the validation rows are the latest, and the most like those to come: as many
+      epochs again. If the validation loss had risen at the end by a tenth of what it had gained:
+      a third of the epochs up to its lowest.
+    - Few rows, split at random: each one counts, so a third of the epochs up to the lowest loss,
+      unless the network would overfit. It would if that loss came before the last fifth of the
+      epochs and categories are rare, or classes are predicted, whose loss punishes what is too
+      sure; not beside the vectors of another table.
+    - Many rows, split at random: none.
     """
     val_losses = history["val_loss"]
     best = int(val_losses.argmin()) + 1
@@ -392,10 +398,11 @@ def epochs_with_validation_rows(history, dataset, recipe):
 
 
 def our_network(dataset, learn, way, seed):
-    """Test predictions of our network, trained anew in one way by `learn`, a part of `fit`."""
+    """Test predictions of our network, trained anew in one way by `learn`, a
+    functools.partial of `fit`."""
     target = dataset.encoding.target
     shift = target.shift  # that of the model to be saved
-    model, _, _, _ = learn([way], seed)
+    model, _, _ = learn([way], seed)
     predicted = results.predict(model, dataset, dataset.split["test"])
     target.shift = shift
     return predicted

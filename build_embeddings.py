@@ -76,20 +76,20 @@ def main():
         # Build and train the model of the categorical columns.
         start_tensorflow()
         recipe = recipe_for(dataset, options)
-        this_run = run_identity(dataset, recipe)
+        this_run = run_identity(dataset, recipe, options.seed)
         with open_checkpoint(work / "checkpoint", this_run, workers, options.resume) as checkpoint:
             model = build_model(dataset.encoding, recipe, options.seed)
             how = {"seed": options.seed, "checkpoint": checkpoint, "workers": workers}
             history = train(model, dataset, recipe, **how)
+            missing_as_unseen(model, dataset.encoding.vocabularies)
             tables = None
             if has_rare_categories(dataset):
                 tables = cross_fit(model, dataset, recipe, history, **how)
             if not workers.is_chief:
                 return  # the chief saves what all have learned
             results.fit_shift_to_mean(model, dataset)
-            missing_as_unseen(model, dataset.encoding.vocabularies)
             vectors = learned_vectors(model, dataset.encoding.vocabularies)
-            if tables:
+            if tables:  # for the networks to come; this one's layers know its own vectors
                 vectors = {column: table.mean(axis=0) for column, table in tables.items()}
             trained = time.monotonic()
 
@@ -109,7 +109,7 @@ def main():
             write_neighbours(staging, manifest, vectors)
             write_projector(staging, manifest, vectors)
             if not options.no_report:
-                this = Run(output, dataset, model, history, metrics, predicted)
+                this = Run(output, dataset, model, history, metrics, predicted, seed=options.seed)
                 look_at(staging, this, manifest, vectors)
                 write_report(staging, manifest, output)
             seal(staging, manifest)
@@ -187,7 +187,7 @@ def head(hidden, target, recipe):
 def dense(units, members, **how):
     """A dense layer for each member, [batch, members, inputs] -> [batch, members, units].
 
-    Of one member alone there is no such axis: TensorFlow multiplies plain matrices faster.
+    With a single member there is no such axis: TensorFlow multiplies plain matrices faster.
     """
     if members == 1:
         return keras.layers.Dense(units, **how)
@@ -330,10 +330,10 @@ def recipe_for(dataset, options, steps=256, **chosen):
     return replace(recipe, **chosen)
 
 
-def run_identity(dataset, recipe, **more):
+def run_identity(dataset, recipe, seed, **more):
     """What a run is known by, for its checkpoint (JSON): table, options, recipe."""
-    run = {"settings": dataset.settings, "files": dataset.sources, "recipe": asdict(recipe)}
-    return run | more
+    table = {"settings": dataset.settings, "files": dataset.sources}
+    return table | {"recipe": asdict(recipe), "seed": seed} | more
 
 
 def train(
@@ -371,7 +371,7 @@ def train(
 
     find_loss = losses.validation_loss(model, dataset, workers) if validate else None
     progress = Progress(label, "steps")
-    with learner.batches(dataset, rows, recipe, seed, first, trained, folds) as batches:
+    with learner.batches(dataset, rows, seed, first, trained) as batches:
         for epoch in range(first, recipe.epochs):
             started = time.monotonic()
             loss = one_epoch(learner, batches, epoch, recipe, progress)

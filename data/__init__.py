@@ -1,6 +1,7 @@
 """Whatever you would keep if the method changed: tables, training, saved sets, reports.
 
-README.md tells the rooms. Imports go one way: tables, training, sets, reports, then the scripts.
+README.md describes the packages. Imports go one way: tables, training, sets, reports, then the
+scripts.
 """
 
 import re

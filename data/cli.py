@@ -92,7 +92,10 @@ def add_options(parser):
         split.add_argument(option(name), **keywords)
     training = parser.add_argument_group("training (defaults: by the table's length)")
     training.add_argument(
-        "--epochs", type=positive(int), metavar="N", help="passes over the training rows at most"
+        "--epochs",
+        type=positive(int),
+        metavar="N",
+        help="passes over the training rows, at most; cross-fitting and the last fit come on top",
     )
     training.add_argument(
         "--batch-size", type=positive(int), metavar="ROWS", help="rows of a training step"
@@ -105,7 +108,8 @@ def add_options(parser):
         type=seed_number,
         default=0,
         metavar="N",
-        help="of the split, the initial weights and the shuffling (default: 0)",
+        help="of the initial weights, the shuffling and, for a table that is read anew, the split "
+        "(default: 0)",
     )
     training.add_argument(
         "--resume",
@@ -121,7 +125,7 @@ def add_options(parser):
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="where to save (default: saved_embeddings/<table name>)",
+        help="where to save (default: saved_embeddings/<table name>, or the set that is taken up)",
     )
     parser.add_argument(
         "--replace",

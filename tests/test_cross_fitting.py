@@ -101,6 +101,18 @@ def test_a_second_script_of_another_seed_finds_the_same_folds(people):
     pd.testing.assert_frame_equal(out_of_fold_vectors(people.folder), vectors)
 
 
+def test_a_table_that_has_changed_gets_no_vectors(people):
+    """Rows in another order would be given vectors that have learned from them."""
+    path = people.folder.parent / "people.csv"
+    whole = path.read_bytes()
+    try:
+        write(people.table[::-1], path)
+        with pytest.raises(ValueError, match="changed since"):
+            out_of_fold_vectors(people.folder)
+    finally:
+        path.write_bytes(whole)
+
+
 def test_without_rare_categories_there_is_one_vector_for_each(tmp_path):
     random = np.random.default_rng(0)
     table = pd.DataFrame({"city": random.integers(0, 3, 900).astype(str)})

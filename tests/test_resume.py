@@ -111,6 +111,15 @@ def test_another_run_is_not_taken_up(pair, tmp_path):
 
 
 @forked
+def test_a_final_model_of_another_seed_is_not_taken_up(pair):
+    pair.finish(FIRST, 1)
+    pair.finish(SECOND, 1)
+    assert pair.run(SECOND, 1, die_at=["exchange", 0]).returncode == -signal.SIGKILL
+    sentence = refused(pair.run(SECOND, 1, "--resume", "--seed", 2))
+    assert "other options or another table" in sentence
+
+
+@forked
 def test_other_vectors_under_the_same_name_are_not_mixed_in(pair, tmp_path):
     """A model on another table is interrupted; meanwhile its vectors are learned anew."""
     pair.finish(FIRST, 1)

@@ -277,6 +277,18 @@ def test_two_sets_need_a_table(source):
     assert "--data" in refused(call(SECOND, "--embeddings", "sales", "paint", cwd=source))
 
 
+def test_the_set_at_output_is_taken_up_and_no_other_is_mixed_with_it(source, tmp_path):
+    for name in ("sales", "paint"):
+        shutil.copytree(source / name, tmp_path / name)
+    succeeded(call(SECOND, "--output", tmp_path / "sales", "--epochs", 1, "--no-report"))
+    made = manifest(tmp_path / "sales" / "embed_model")
+    assert [one["set"] for one in made["sources"]] == [str(tmp_path / "sales")]
+    before = tree(tmp_path / "paint")
+    mixed = ["--embeddings", tmp_path / "sales", "--output", tmp_path / "paint"]
+    assert "another set" in refused(call(SECOND, *mixed))
+    assert tree(tmp_path / "paint") == before
+
+
 def test_what_is_peculiar_to_a_category_under_the_new_target_is_learned_from_one_row(tmp_path):
     """Frozen vectors know half of it; the other half is each shop's own."""
     random = np.random.default_rng(0)

@@ -32,6 +32,7 @@ from data import InputError  # noqa: E402
 from data.reports.neighbours import nearest_categories  # noqa: E402
 from data.sets import publishing  # noqa: E402
 from data.sets.loading import _read_manifest, check_file, load_embeddings, read_set  # noqa: E402
+from data.sets.manifest import saved_settings  # noqa: E402
 from data.sets.names import file_names  # noqa: E402
 from data.sets.publishing import (  # noqa: E402
     check_output,
@@ -41,6 +42,7 @@ from data.sets.publishing import (  # noqa: E402
     working_folder,
 )
 from data.sets.saving import seal, versions, write_vectors  # noqa: E402
+from data.tables.settings import OPTION_OF, RECORDED  # noqa: E402
 from data.transformer import EmbeddingTransformer  # noqa: E402
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals")
@@ -272,14 +274,28 @@ def test_all_vectors_are_in_one_parquet_file(tmp_path, monkeypatch):
     assert len(frame) == sum(len(words) for _, words, _ in SMALL.values())
 
 
-def test_very_many_categories_get_a_csv_only_when_asked_for(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", RECORDED)
+def test_an_option_that_an_older_set_lacks_has_its_default(name):
+    options = {name: keywords.get("default") for name, keywords in RECORDED.items()}
+    options |= {"data": ["t.csv"], "validation_data": [], "test_data": [], "seed": 0}
+    for value in (5, [5]):
+        manifest = {"options": options | {name: value}, "split": {"sources": {}}}
+        with pytest.raises(InputError, match=name):
+            saved_settings(manifest, "here")
+    del manifest["options"][name]
+    if name in OPTION_OF.values():
+        with pytest.raises(InputError, match=name):
+            saved_settings(manifest, "here")
+    else:
+        assert saved_settings(manifest, "here")[0][name] == RECORDED[name].get("default")
+
+
+def test_very_many_categories_get_no_csv(tmp_path, monkeypatch):
     monkeypatch.setattr("data.sets.saving.CSV_LIMIT", 5)
     manifest, arrays = make_set(SMALL)
     write_vectors(tmp_path, manifest, arrays)
     assert manifest["columns"]["country"]["csv"] is None
     assert os.listdir(tmp_path / "vectors").count("country.csv") == 0
-    write_vectors(tmp_path, manifest, arrays, all_csv=True)
-    assert (tmp_path / manifest["columns"]["country"]["csv"]).is_file()
 
 
 def test_the_same_vectors_give_the_same_bytes(tmp_path):

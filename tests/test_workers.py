@@ -235,6 +235,14 @@ def test_workers_with_other_options_end_with_a_sentence(sales):
     assert not (sales.folder / "unlike").exists()
 
 
+def test_workers_whose_final_models_have_other_seeds_end_with_a_sentence(sales):
+    command = [SECOND, "--embeddings", sales.folder / "two", "--output", sales.folder / "unlike"]
+    results = finish(start(sales.folder / "v", [command, [*command, "--seed", 1]]), seconds=120)
+    for result in results:
+        assert "worker 1 has other" in refused(result)
+    assert not (sales.folder / "unlike").exists()
+
+
 @pytest.fixture
 def two_hosts():
     """Two network namespaces, joined by a cable: their names and addresses."""

@@ -1,4 +1,4 @@
-"""What a result hangs on, and what to try next, as sentences and commands."""
+"""What a result depends on, and what to try next, as sentences and commands."""
 
 import shlex
 from pathlib import Path
@@ -20,7 +20,7 @@ DRIFTED = 1.25  # test error, as a multiple of that of the validation rows
 
 
 def hangs_on(dataset, predicted, metrics, history):
-    """What a result hangs on, list of sentences.
+    """What a result depends on, list of sentences.
 
     Args:
         predicted: of all test rows; metrics: dict with "test" and "validation".
@@ -154,7 +154,7 @@ def _drifted(dataset, metrics):
     )
 
 
-def next_steps(dataset, verdict, arguments, output, learning_rate, useless=()):
+def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), seed=0):
     """What to try next, list of {"why": sentence, "command": text}.
 
     Args:
@@ -162,6 +162,7 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=()):
         output: folder of the set.
         learning_rate: that it was trained with.
         useless: categorical columns that do not matter.
+        seed: of the training.
     """
     script, steps = Path(arguments[0]).name, []
     first = script == "build_embeddings.py"
@@ -190,8 +191,8 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=()):
     if first and useless and len(useless) < len(dataset.encoding.vocabularies):
         add("Leave out what does not matter:", "--drop", *useless[:5])
     if not first:
-        seed = str(dataset.settings["seed"] + 1)
-        add("See how far another draw of chance changes the figures:", "--seed", seed)
+        other = str((seed + 1) % 2**32)
+        add("See how far another draw of chance changes the figures:", "--seed", other)
     return steps
 
 

@@ -88,7 +88,7 @@ def _our_runs(dataset, our_network, test, seed):
     for vectors in ("scratch", "frozen", "fine-tuned"):
         started, runs = time.monotonic(), []
         while len(runs) < 3 and time.monotonic() - started < 30:
-            runs.append(our_network(vectors, seed + len(runs))[position])
+            runs.append(our_network(vectors, (seed + len(runs)) % 2**32)[position])
         took = (time.monotonic() - started) / len(runs)
         yield ("our network", vectors), runs, took, len(dataset.split["train"])
 

@@ -45,6 +45,7 @@ class Run:
         metrics: what metrics.json holds; predicted: of all test rows.
         final: whether it is the second script's model, else the first one's.
         before: predictions of all test rows by the first script's model, or None.
+        seed: of the training.
     """
 
     output: Path
@@ -55,6 +56,7 @@ class Run:
     predicted: np.ndarray
     final: bool = False
     before: np.ndarray | None = None
+    seed: int = 0
 
     @property
     def name(self):
@@ -106,7 +108,7 @@ def write_insights(folder, run, manifest):
     useless = set(unimportant(importance)) & {v.column for v in run.dataset.encoding.vocabularies}
     rate = float(run.history["learning_rate"].max()) if len(run.history) else 0.0
     verdict["next"] = advice.next_steps(
-        run.dataset, verdict, sys.argv, run.output, rate, sorted(useless)
+        run.dataset, verdict, sys.argv, run.output, rate, sorted(useless), run.seed
     )
     target, test = run.dataset.encoding.target, run.dataset.split["test"][:]
     actual, columns = run.dataset.target[test], importance_report(importance)
@@ -149,7 +151,7 @@ def test_dates(dataset):
 
 
 def verdict_on(run):
-    """The verdict with what it hangs on, and the scores of the peers.
+    """The verdict with what it depends on, and the scores of the peers.
 
     Returns:
         (dict: see `judge`, with "hangs_on"; dict of peer -> scores)

@@ -145,8 +145,8 @@ def _roc(actual, probability, positive):
         f"ROC curve, for {positive}",
         axis(f"share of the others that are called {positive}", 0, 1, percent=True),
         axis(f"share of {positive} found", 0, 1, percent=True), marks,
-        f"Area {roc_auc_score(actual, probability):.3f}: so often a row of {positive} gets the "
-        "higher probability of two.",
+        f"Area {roc_auc_score(actual, probability):.3f}: the chance that a row of {positive} is "
+        "ranked above a row of the other class.",
     )  # fmt: skip
 
 

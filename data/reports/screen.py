@@ -76,7 +76,7 @@ def show_metrics(scores):
 
 
 def show_verdict(verdict):
-    """Print how good the result is, what it hangs on, and what to try next."""
+    """Print how good the result is, what it depends on, and what to try next."""
     print("\n" + textwrap.fill(one_line(verdict["text"]), 100))
     for sentence in verdict["hangs_on"]:
         print(textwrap.fill(one_line(sentence), 100, initial_indent="- ", subsequent_indent="  "))

@@ -14,7 +14,7 @@ import pandas as pd
 from data import InputError
 from data.files import NO_ARCHIVE, read_array
 from data.sets.loading import check_file, read_set
-from data.sets.manifest import saved_settings, saved_vocabulary
+from data.sets.manifest import recorded_table, saved_vocabulary
 from data.sets.names import file_names
 from data.sets.saving import write_array
 from data.tables.dataset import read_dataset
@@ -86,7 +86,7 @@ def out_of_fold_vectors(folder):
 
     Raises:
         InputError: the set was not cross-fitted, as none of its categories is rare, or its table is
-            no longer there.
+            gone or has changed.
     """
     manifest, _ = read_set(folder)
     folds = fold_tables(folder, manifest)
@@ -95,9 +95,9 @@ def out_of_fold_vectors(folder):
             f"{folder} holds one vector a category: none is rare, so use load_embeddings."
         )
     vocabularies = {column: saved_vocabulary(manifest, column) for column in manifest["columns"]}
-    settings, _ = saved_settings(manifest, folder)
+    settings, sources = recorded_table(manifest, folder)
     with tempfile.TemporaryDirectory() as work:
-        dataset = read_dataset(settings, Path(work), vocabularies)
+        dataset = read_dataset(settings, Path(work), vocabularies, recorded=sources)
         row_ids = dataset.split["train"][:]
         codes, parts = dataset.encoded.codes(row_ids), []
         for j, (column, tables) in enumerate(folds.vectors.items()):

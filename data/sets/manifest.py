@@ -4,6 +4,7 @@
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from data.sets.saving import VERSION, versions
 from data.tables.encoding import Encoding, Target, Vocabulary
 from data.tables.notation import Notation
 from data.tables.scaling import Numeric
+from data.tables.settings import OPTION_OF, RECORDED
+from data.tables.sources import fingerprint
+from data.tables.sql import is_database
+
+NEEDED = ("encoding", *OPTION_OF.values())  # recorded options that are never None
 
 
 def describe(dataset, name):
@@ -139,16 +145,13 @@ def saved_settings(manifest, folder):
         InputError: the manifest lacks what is needed.
     """
     settings, sources = manifest.get("options", {}), manifest.get("split", {}).get("sources")
-    for name in ("data", "validation_data", "test_data"):
-        _need(_are_texts(settings.get(name)), folder, name)
-    for name in ("categorical", "numeric", "dates", "drop", "keep_na", "na_values"):
-        _need(settings.get(name) is None or _are_texts(settings[name]), folder, name)
-    texts = ("target", "task", "split_by", "group", "separator", "quote", "decimal", "thousands")
-    for name in (*texts, "date_order"):
-        _need(isinstance(settings.get(name), str | None), folder, name)
-    for name in ("sheet", "sql"):
-        _need(isinstance(settings.get(name), str | None), folder, name)
-    _need(isinstance(settings.get("encoding"), str), folder, "encoding")
+    _need(isinstance(settings, dict), folder, "options")
+    # What a set lacks came as an option after it was saved.
+    settings = {name: keywords.get("default") for name, keywords in RECORDED.items()} | settings
+    for name, keywords in RECORDED.items():
+        value = settings[name]
+        known = _are_texts(value) if "nargs" in keywords else isinstance(value, str)
+        _need(known or (value is None and name not in NEEDED), folder, name)
     seed = settings.get("seed")
     _need(type(seed) is int and 0 <= seed < 2**32, folder, "seed")
     _need(isinstance(sources, dict), folder, "sources")
@@ -161,6 +164,40 @@ def saved_settings(manifest, folder):
     notations = settings.get("notations", {})
     _need(_are_notations(notations), folder, "notations")
     return settings | {"notations": notations}, sources
+
+
+def recorded_table(manifest, folder):
+    """How to read the very table again that a set was learned from.
+
+    Returns:
+        as `saved_settings`
+
+    Raises:
+        InputError: a file is gone or has changed. The rows of a database are compared when they
+            are fetched, see `data.tables.fetched`.
+    """
+    settings, sources = saved_settings(manifest, folder)
+    for part, entries in sources.items():
+        _check_unchanged(entries)
+        # Not what a glob or a folder holds by now.
+        settings[OPTION_OF[part]] = [entry["path"] for entry in entries]
+    return settings, sources
+
+
+def _check_unchanged(entries):
+    entries = [entry for entry in entries if not is_database(entry["path"])]
+    for entry in entries:
+        name = entry["path"]
+        if not name.startswith("openml:") and not Path(name).exists():
+            raise InputError(
+                f"{name}: the table that the embeddings were learned from is not there; put it "
+                "back, or name another with --data and --target."
+            )
+    if fingerprint([entry["path"] for entry in entries]) != entries:
+        raise InputError(
+            f"{entries[0]['path']}: the file has changed since the embeddings were learned; run "
+            "build_embeddings.py again, or name it with --data and --target as another table."
+        )
 
 
 def _need(condition, folder, what):

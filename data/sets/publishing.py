@@ -24,7 +24,6 @@ from data.files import sync
 from data.tables.sources import find_files, fingerprint
 
 FORMAT = "keras-entity-embeddings"  # the mark in embeddings.json by which a set is known as ours
-PREDICTIONS = "embed_model/predictions/"  # written after the set was sealed; they go with the model
 # What is in a working folder, beside its lock.
 _OURS = {"staging", "previous", "replaced", "checkpoint", "cache"}
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave, nobody's work
@@ -59,8 +58,6 @@ def check_output(output):
     for path in target.rglob("*"):
         name = path.relative_to(target).as_posix()
         if path.name in LITTER or name in listed or (path.is_dir() and not path.is_symlink()):
-            continue
-        if name.startswith(PREDICTIONS):
             continue
         raise InputError(f"{output} holds {name!r}, which is not part of the set: {way_out}")
 

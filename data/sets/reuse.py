@@ -9,11 +9,14 @@ from data import InputError, one_line
 from data.cli import SAVED, output_folder
 from data.progress import show_note
 from data.sets.loading import check_file, read_set
-from data.sets.manifest import saved_encoding, saved_settings, saved_vocabulary
+from data.sets.manifest import (
+    recorded_table,
+    saved_encoding,
+    saved_settings,
+    saved_vocabulary,
+)
 from data.tables.encoding import RESERVED, UNSEEN, Encoding, Vocabulary
-from data.tables.settings import OPTION_OF, given, settings_of
-from data.tables.sources import fingerprint
-from data.tables.sql import is_database
+from data.tables.settings import given, settings_of
 
 
 @dataclass
@@ -89,14 +92,15 @@ def add_options(group):
 
 
 def load_sets(options):
-    """The saved sets to use: those named, else the one saved last.
+    """The saved sets to use: those named, else the one at --output, else the one saved last.
 
     Returns:
         dict of name -> SavedSet
     """
-    folders = options.embeddings
+    folders, output = options.embeddings, options.output
     if not folders:
-        folders = [last_saved("*/embeddings.json")]
+        has_set = options.data is None and output and (output / "embeddings.json").exists()
+        folders = [output if has_set else last_saved("*/embeddings.json")]
     sets = {}
     for folder in folders:
         whole = Path(folder).resolve()
@@ -141,37 +145,18 @@ def resolve_run(options, sets):
                 "table, maybe from its validation rows too; name another table with --data and "
                 "--target, or the set of build_embeddings.py."
             )
-        settings, sources = saved_settings(manifest, folder)
         for option in given(options):
             raise InputError(
                 f"{option}: recorded with the embeddings already; it is only needed with --data."
             )
-        for part, entries in sources.items():
-            check_unchanged(entries)
-            # Not what a glob or a folder holds by now.
-            settings[OPTION_OF[part]] = [entry["path"] for entry in entries]
-        return manifest["table"], options.output or folder, settings, sources
-    return *output_folder(options), settings_of(options), None
-
-
-def check_unchanged(entries):
-    """Raise InputError if a file is not what the embeddings were learned from.
-
-    The rows of a database are compared when they are fetched, see `data.tables.fetched`.
-    """
-    entries = [entry for entry in entries if not is_database(entry["path"])]
-    for entry in entries:
-        name = entry["path"]
-        if not name.startswith("openml:") and not Path(name).exists():
+        output = options.output or folder
+        if (output / "embeddings.json").exists() and not output.samefile(folder):
             raise InputError(
-                f"{name}: the table that the embeddings were learned from is not there; put it "
-                "back, or name another with --data and --target."
+                f"--output {output}: there is another set than {folder}, whose vectors are to be "
+                "used; name that one in --embeddings, or another --output."
             )
-    if fingerprint([entry["path"] for entry in entries]) != entries:
-        raise InputError(
-            f"{entries[0]['path']}: the file has changed since the embeddings were learned; run "
-            "build_embeddings.py again, or name it with --data and --target as another table."
-        )
+        return manifest["table"], output, *recorded_table(manifest, folder)
+    return *output_folder(options), settings_of(options), None
 
 
 def choose_columns(sets, options):

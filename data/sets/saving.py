@@ -17,10 +17,10 @@ from data.tables.encoding import RESERVED
 from data.tables.values import as_text
 
 VERSION = 1
-CSV_LIMIT = 100_000  # more categories get a CSV only when asked for: they take minutes to write
+CSV_LIMIT = 100_000  # more categories get no CSV: it takes minutes to write
 
 
-def write_vectors(folder, manifest, arrays, all_csv=False):
+def write_vectors(folder, manifest, arrays):
     """Write embeddings.npz, vectors/<column>.csv of every column and vectors.parquet into `folder`.
 
     `arrays` maps every name in `manifest["columns"]` to a float32 array [cardinality, size]. The
@@ -30,7 +30,7 @@ def write_vectors(folder, manifest, arrays, all_csv=False):
     A CSV has the columns category, rows (training rows of the category), spread (how sure its
     vector is: 0 is sure, 1 is noise; where the set is cross-fitted) and dim_0, dim_1, ...,
     and one line per category; the reserved rows 0 and 1 are in the npz alone. Columns of more
-    than 100,000 categories get none unless `all_csv`. Floats are the shortest text that gives the
+    than 100,000 categories get none. Floats are the shortest text that gives the
     same float32. This reads what was saved, with categories as text ("NA", "007" and "" too):
 
         pd.read_csv(path, index_col="category", dtype={"category": str}, keep_default_na=False)
@@ -55,7 +55,7 @@ def write_vectors(folder, manifest, arrays, all_csv=False):
             column["sha256"] = sha256(array)
             write_array(archive, stems[name], array)
             column["csv"] = None
-            if all_csv or len(column["vocabulary"]) <= CSV_LIMIT:
+            if len(column["vocabulary"]) <= CSV_LIMIT:
                 column["csv"] = f"vectors/{stems[name]}.csv"
                 _write_csv(folder / column["csv"], column, array)
     _write_parquet(folder / "vectors.parquet", manifest["columns"], arrays)

@@ -91,7 +91,7 @@ SPLIT_OPTIONS = {
     "validation_data": FILES | {"help": "validation rows in files of their own"},
     "test_data": FILES | {"help": "test rows in files of their own"},
 }
-RECORDED = TABLE_OPTIONS | SPLIT_OPTIONS  # all but the seed, which each script may have its own
+RECORDED = TABLE_OPTIONS | SPLIT_OPTIONS  # all but the seed: each script may have its own
 
 
 # part of a table -> the option that names its files

@@ -54,7 +54,7 @@ class Learner:
     """
 
     def __init__(self, model, n_rows, recipe, rates, loss, workers, folds=None):
-        self.model, self.workers = model, workers
+        self.model, self.recipe, self.workers, self.folds = model, recipe, workers, folds
         self.strategy = workers.strategy or devices.local_strategy()
         self.batch_size = devices.whole_shares(recipe.batch_size, n_rows, self.strategy)
         self.steps = n_rows // self.batch_size
@@ -75,7 +75,7 @@ class Learner:
         return float(self.copy.optimizer.learning_rate)
 
     @contextlib.contextmanager
-    def batches(self, dataset, rows, recipe, seed, first_epoch, trained, folds=None):
+    def batches(self, dataset, rows, seed, first_epoch, trained):
         """Yield an iterator over the training batches of the devices that are here, from the first
         epoch on; see `data.training.batches.training_batches`. Their shuffling ends with it."""
         stopped = threading.Event()
@@ -83,11 +83,11 @@ class Learner:
             dataset,
             rows,
             self.copy,
-            replace(recipe, batch_size=self.batch_size),
+            replace(self.recipe, batch_size=self.batch_size),
             seed,
             first_epoch=first_epoch,
             trained=trained,
-            folds=folds,
+            folds=self.folds,
             share=devices.replicas_here(self.strategy, self.workers),
             stopped=stopped,
         )

@@ -7,7 +7,8 @@ from data.training.batches import in_order, signature
 
 
 def loss_of(target):
-    """The loss, averaged over an ensemble's members: [batch, members, outputs] -> scalar."""
+    """The loss of each row and member: function of (target [batch, 1, 1], outputs [batch, members,
+    outputs]) -> [batch, members, 1], or [batch, members] of several classes."""
 
     def loss(actual, outputs):
         if target.task == "regression":

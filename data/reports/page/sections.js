@@ -117,7 +117,7 @@ function showTrust() {
   const section = find("#trust");
   if (verdict && verdict.hangs_on.length)
     section.append(
-      h("h3", {}, "What the result hangs on"),
+      h("h3", {}, "What the result depends on"),
       h("ul", { class: "points" }, verdict.hangs_on.map((text) => h("li", {}, text))),
     );
   if (list.length) section.append(charts(list.slice(0, 3)));
