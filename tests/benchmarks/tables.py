@@ -189,7 +189,7 @@ def from_scratch(folder, seed, pair_seconds):
         def learn(**chosen):
             started = time.monotonic()
             recipe = second.final_recipe(dataset, options, **chosen)
-            model, history, _, _ = second.fit(dataset, recipe, {}, [], None, ["scratch"], seed)
+            model, history, _ = second.fit(dataset, recipe, {}, [], None, ["scratch"], seed)
             took = time.monotonic() - started
             return len(history), took, second.results.evaluate(model, dataset, "test")[0]
 
