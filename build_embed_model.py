@@ -127,6 +127,8 @@ def match(sets, saved, dataset, options):
         (what the manifest says of the sets used, list of `data.sets.reuse.SavedModel`)
     """
     reuse.check_uses(dataset, options)
+    if options.data:
+        reuse.check_test_rows(dataset, sets)
     matches = reuse.match_columns(dataset, saved)
     reuse.show_matches(matches)
     sources = reuse.sources_of(matches)

@@ -37,10 +37,12 @@ class LateImport:
 
 
 class Parser(argparse.ArgumentParser):
-    """One whose messages hold no password, wherever the address of a database stands."""
+    """One whose messages are a sentence, without the usage, and hold no password, wherever the
+    address of a database stands."""
 
     def error(self, message):
-        super().error(without_passwords(message) + self._nearest(message))
+        message = without_passwords(message) + self._nearest(message)
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
     def _nearest(self, message):
         """What may have been meant by an option that is unknown."""
@@ -160,20 +162,21 @@ def positive(kind):
     """An argparse type: a number above zero."""
 
     def convert(text):
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise ValueError
-        return value
+        with contextlib.suppress(ValueError):
+            if 0 < kind(text) < float("inf"):
+                return kind(text)
+        whole = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"give {whole} above 0, not '{text}'")
 
-    convert.__name__ = f"{kind.__name__} above zero"
     return convert
 
 
 def seed_number(text):
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise ValueError
-    return value
+    """An argparse type: a whole number that NumPy and Keras take as a seed."""
+    with contextlib.suppress(ValueError):
+        if 0 <= int(text) < 2**32:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"give a whole number from 0 to {2**32 - 1}, not '{text}'")
 
 
 def start_tensorflow(several=False):

@@ -289,6 +289,25 @@ def test_the_set_at_output_is_taken_up_and_no_other_is_mixed_with_it(source, tmp
     assert tree(tmp_path / "paint") == before
 
 
+def test_rows_that_the_vectors_have_learned_from_are_no_test_rows(source, tmp_path):
+    """The same table and target, split by another seed: noise alone would look like a success."""
+    path, fresh = write(customers(200, 22), tmp_path / "t.csv"), source / "later.csv"
+    options = ["--epochs", 1, "--no-report", "--output"]
+    learned = ["--data", path, "--target", "spent", "--drop", "left"]
+    succeeded(call("build_embeddings.py", *learned, *options, tmp_path / "set"))
+    again = ["--embeddings", tmp_path / "set", *learned]
+    sentence = refused(call(SECOND, *again, "--seed", 1, *options, tmp_path / "o"))
+    assert "'spent' from this very table" in sentence and "leave out --data" in sentence
+    for more in ([], ["--seed", 1, "--test-data", fresh]):
+        assert (
+            "very table"
+            not in succeeded(call(SECOND, *again, *more, *options, tmp_path / "o")).stdout
+        )
+    other = ["--embeddings", tmp_path / "set", "--data", path, "--target", "left", "--drop"]
+    told = succeeded(call(SECOND, *other, "spent", *options, tmp_path / "p"))
+    assert "rows of this very table that are test rows here" in told.stdout
+
+
 def test_what_is_peculiar_to_a_category_under_the_new_target_is_learned_from_one_row(tmp_path):
     """Frozen vectors know half of it; the other half is each shop's own."""
     random = np.random.default_rng(0)

@@ -1,10 +1,15 @@
 """What is said of the target: its task, its classes, what is taken for missing."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import call, make_table, predictions, read_json, refused, succeeded, write
 from test_reading import read, refusal
+
+from data.tables.encoding import Target
+from data.training.scoring import prediction_table
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 
@@ -80,6 +85,15 @@ def test_a_negative_target_outside_training_is_told_and_judged(tmp_path, part):
         metrics = read_json(folder / "metrics.json")
         assert all(np.isfinite(metrics[p]["rmse"]) for p in ("validation", "test"))
         assert (predictions(folder)[["predicted", "predicted_median"]] >= 0).all(axis=None)
+
+
+def test_many_classes_are_tabled_without_a_warning():
+    target = Target("y", "multiclass", classes=[f"k{i}" for i in range(150)])
+    with warnings.catch_warnings(action="error"):
+        table = prediction_table(np.arange(5), np.eye(150)[:5], target)
+        table.insert(1, "actual", target.label(np.arange(5)))
+    assert table["predicted"].tolist() == table["actual"].tolist()
+    assert table["probability_k3"].tolist() == [0, 0, 0, 1, 0]
 
 
 def test_a_small_target_is_learned(tmp_path):

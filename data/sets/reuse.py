@@ -402,3 +402,47 @@ def show_plan(dataset, ways, sets):
                 f"{' and '.join(drawn)} rows are drawn at random, which may flatter; --split-by "
                 f"{column} takes the latest."
             )
+
+
+def check_test_rows(dataset, sets):
+    """Refuse, or tell of, a table that a set has learned from and that is now split otherwise: rows
+    that trained the vectors would be test rows.
+
+    Raises:
+        InputError: the target is the set's own, too, whose values the vectors know.
+    """
+    target, drawn = dataset.encoding.target, not dataset.settings["test_data"]
+    for name, saved in sets.items():
+        settings, sources = saved_settings(saved.manifest, saved.folder)
+        if not drawn or _contents(sources).isdisjoint(_contents(dataset.sources)):
+            continue
+        if _is_split_alike(dataset, saved.manifest, settings):
+            continue
+        if settings["target"] == target.column:
+            raise InputError(
+                f"--data: '{name}' has learned '{target.column}' from this very table, split in "
+                "another way, so test rows would be among those that it has learned from; leave "
+                "out --data and --target to use the set on its own table, or give other rows."
+            )
+        show_note(
+            f"'{name}' has learned from rows of this very table that are test rows here, which "
+            "may flatter; give other rows in --test-data, or split as it was split then."
+        )
+
+
+def _contents(sources):
+    """What identifies the content of a table's files or rows: set of str."""
+    return {entry.get("sha256", entry.get("id")) for entry in sources["data"]}
+
+
+def _is_split_alike(dataset, manifest, settings):
+    """Whether the table is split in the very rows of the set."""
+    names = ["split_by", "group", "test_data", "validation_data"]
+    if settings["split_by"] is None:
+        names.append("seed")
+        if dataset.encoding.target.task != "regression":  # whose classes have a share of each part
+            names.append("target")
+        names.append("task")
+    rows = {part: len(rows) for part, rows in dataset.split.items()}
+    alike = all(settings[name] == dataset.settings[name] for name in names)
+    return alike and rows == manifest["split"].get("rows")

@@ -31,10 +31,9 @@ def prediction_table(rows, predicted, target):
     if target.task == "regression":
         mean, median = predicted.T
         return pd.DataFrame({"row": rows, "predicted": mean, "predicted_median": median})
-    table = pd.DataFrame({"row": rows, "predicted": target.label(predicted.argmax(axis=1))})
-    for i, label in enumerate(target.classes):
-        table[f"probability_{label}"] = predicted[:, i]
-    return table
+    likeliest = target.label(predicted.argmax(axis=1))
+    columns = dict(zip(prediction_columns(target), (likeliest, *predicted.T), strict=True))
+    return pd.DataFrame({"row": rows, **columns})
 
 
 def prediction_columns(target):
