@@ -8,8 +8,8 @@
 
 Load the vectors, read the table as build_embeddings.py did, concatenate the embeddings with the
 numeric columns, train (the embeddings with the rest, or frozen, or two networks, whose mean
-predicts), save the final model in saved_embeddings/<table>/embed_model/. Its model.keras takes raw
-rows and needs none of our code.
+predicts), save the final model in saved_embeddings/<table>/embed_model/. Its model.keras takes
+texts and numbers as they are and needs none of our code.
 """
 
 import time
