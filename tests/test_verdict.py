@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from data.reports.advice import command_of, hangs_on, next_steps, shareable
-from data.reports.bootstrap import paired_difference
+from data.reports.bootstrap import drawn_together, half_width, paired_difference
 from data.reports.importance import (
     column_groups,
     importance_report,
@@ -49,10 +49,20 @@ def make_dataset(target=REGRESSION, rows=3000, roles=None, **settings):
         target=values,
         prior=train.mean() if target.task == "regression" else np.bincount(train) / len(train),
         split=dict(zip(("train", "validation", "test"), parts, strict=True)),
-        settings={"seed": 0, "split_by": None, "test_data": [], "dates": ["day"]} | settings,
+        settings={"seed": 0, "split_by": None, "group": None, "test_data": [], "dates": ["day"]}
+        | settings,
         roles=roles or columns | {"day": SimpleNamespace(role="date")},
-        table=SimpleNamespace(source_rows=lambda r: r),
+        table=make_table(rows),
     )
+
+
+def make_table(rows):
+    """The table of that dataset: each customer has 25 rows, and so has each shift of a day."""
+    values = {"customer": np.arange(rows) // 25, "shift": np.arange(rows) // 25 / 2}
+    return SimpleNamespace(
+        source_rows=lambda r: r, dictionaries={}, numeric=["customer"],
+        values=lambda column: values["customer" if column == "customer" else "shift"],
+    )  # fmt: skip
 
 
 def history(loss=1.0, val_loss=1.1, rate=0.004):
@@ -61,8 +71,21 @@ def history(loss=1.0, val_loss=1.1, rate=0.004):
 
 def judged(ours, others, target=REGRESSION, actual=None):
     actual = np.random.default_rng(1).normal(10, 3, 2000) if actual is None else actual
-    return actual, judge(target, actual, ours(actual), {n: f(actual) for n, f in others.items()},
-                         "The model")  # fmt: skip
+    others = {name: predict(actual) for name, predict in others.items()}
+    return actual, judge_alone(target, actual, ours(actual), others)
+
+
+def judge_alone(target, actual, predicted, others, numbers=True):
+    """The verdict where no two rows are alike."""
+    return judge(target, actual, predicted, others, "The model", numbers, alone(actual), "A note.")
+
+
+def difference(ours, theirs, root=False):
+    return paired_difference(ours, theirs, root, alone(ours))
+
+
+def alone(rows):
+    return np.arange(len(rows))
 
 
 def off_by(size, seed=0):
@@ -87,9 +110,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(rows):
     held = 0
     for seed in range(60):
         random = np.random.default_rng(seed)
-        found = paired_difference(
-            random.exponential(0.8, rows), random.exponential(1.0, rows), root=False
-        )
+        found = difference(random.exponential(0.8, rows), random.exponential(1.0, rows))
         held += found.low <= -0.2 <= found.high
     assert 50 <= held <= 60
 
@@ -97,12 +118,36 @@ def test_intervals_hold_the_truth_as_often_as_they_say(rows):
 def test_a_difference_inside_the_noise_is_none_and_pairs_count():
     random = np.random.default_rng(0)
     ours = random.exponential(1, 500)
-    assert paired_difference(ours, random.permutation(ours), False).words == "no clear difference"
+    assert difference(ours, random.permutation(ours)).words == "no clear difference"
     # the same rows, each a little harder for the other: clear, though less than the noise
-    found = paired_difference(ours, 1.02 * ours, False)
+    found = difference(ours, 1.02 * ours)
     assert found.words == "better" and found.high < 0
-    assert paired_difference(1.02 * ours, ours, False).words == "worse"
-    assert paired_difference(ours, ours, True).words == "no clear difference"
+    assert difference(1.02 * ours, ours).words == "worse"
+    assert difference(ours, ours, root=True).words == "no clear difference"
+
+
+@pytest.mark.parametrize("settings", [{"group": "customer"}, {"split_by": "day"}])
+def test_rows_that_are_alike_are_not_taken_for_many_facts(settings):
+    groups, note = drawn_together(make_dataset(**settings), np.arange(2000))
+    size = 25 if "group" in settings else 50
+    assert np.array_equal(groups, np.arange(2000) // size)
+    assert f"those of the same {settings.get('group', 'day')} together" in note
+    wrong = np.zeros(2)
+    for seed in range(100):  # no model is better, but each has customers whom it suits
+        random = np.random.default_rng(seed)
+        ours = np.repeat(random.normal(2, 0.3, 2000 // size), size) + random.normal(0, 0.3, 2000)
+        found = paired_difference(ours, np.full(2000, 2.0), False, groups)
+        wrong += (
+            found.words != "no clear difference",
+            abs(ours.mean() - 2) > half_width(ours, groups),
+        )
+    assert (wrong <= 12).all()
+
+
+def test_too_few_groups_are_told():
+    groups, note = drawn_together(make_dataset(group="customer"), np.arange(100))
+    assert np.array_equal(groups, np.arange(100))
+    assert "the same customer are alike, the intervals are too narrow: with only 4" in note
 
 
 # --------------------------------------------------------------------------------------- the words
@@ -154,7 +199,7 @@ def test_numbers_are_spoken_of_only_where_there_are_some(numbers):
     dataset = make_dataset()
     actual = dataset.target[dataset.split["test"]]
     others = {NOTHING: nothing(actual), EMBEDDINGS: both(actual + 2.0)}
-    found = judge(REGRESSION, actual, both(actual + 0.5), others, "The model", numbers)
+    found = judge_alone(REGRESSION, actual, both(actual + 0.5), others, numbers)
     assert ("numeric columns" in found["text"]) == numbers
     dataset.encoding.numerics = dataset.encoding.numerics if numbers else []
     steps = next_steps(dataset, found, ["build_embeddings.py"], "out", 0.01)
@@ -172,7 +217,7 @@ def test_one_row_that_carries_the_error_is_told_and_does_not_decide():
     (sentence, *_) = hangs_on(dataset, predicted, metrics, history())
     assert "One test row of 750 carries 100% of the squared error" in sentence
     assert f"row {test[7]} " in sentence and "0.5" in sentence
-    found = judge(REGRESSION, actual, predicted, {NOTHING: nothing(actual)}, "The model")
+    found = judge_alone(REGRESSION, actual, predicted, {NOTHING: nothing(actual)})
     assert "mean absolute error" in found["text"] and found["words"][NOTHING] == "better"
     assert dominance(np.ones(1000)) == (pytest.approx(0.01), 10)
 
@@ -237,6 +282,19 @@ def test_peers_learn_what_there_is_and_numbers_only_where_they_may(target):
     for kind in errors:
         assert max(errors[kind][1:]) < 0.7 * errors[kind][0]
     assert errors["with"][1] < 0.8 * errors["without"][1]
+
+
+def test_importance_is_no_surer_than_there_are_groups():
+    width = {}
+    for group in (None, "customer"):
+        dataset = make_dataset(group=group)
+        codes = np.random.default_rng(1).integers(2, 12, (120, 4))  # of each customer
+        dataset.encoded.codes = lambda rows, codes=codes: codes[rows // 25]
+        dataset.target = codes[np.arange(3000) // 25, 0].astype("float64")
+        predict, groups = lambda codes, _: both(codes[:, 0]), {"tells": ([0], [])}
+        found = permutation_importance(dataset, predict, groups)
+        width[group] = found["high"][0] - found["low"][0]
+    assert width["customer"] > 2 * width[None]
 
 
 def test_importance_finds_what_tells_and_takes_a_date_as_one():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data.progress import Progress
+from data.reports.bootstrap import drawn_together, half_width
 from data.reports.charts import axis, boxes, chart, spans
 from data.reports.comparison import drawn_rows
 from data.tables.dates import calendar_columns, elapsed_column
@@ -60,6 +61,7 @@ def permutation_importance(dataset, predict, groups, seed=0):
     actual, codes = dataset.target[rows], dataset.encoded.codes(rows)
     numbers = dataset.encoded.numbers(rows) if dataset.encoding.numerics else None
     before = row_losses(target, actual, predict(codes, numbers))
+    together, _ = drawn_together(dataset, rows)
     lines, progress = [], Progress("finding which columns matter", "columns")
     for done, (column, (in_codes, in_numbers)) in enumerate(groups.items()):
         progress(done, done / len(groups))
@@ -74,13 +76,13 @@ def permutation_importance(dataset, predict, groups, seed=0):
         after = row_losses(target, np.tile(actual, REPEATS), predicted).reshape(REPEATS, -1)
         growth = after - before
         by_row = growth.mean(axis=0)
-        mean, error = by_row.mean(), by_row.std() / np.sqrt(len(rows))
+        mean, half = by_row.mean(), half_width(by_row, together)
         lines.append(
             {
                 "column": column,
                 "importance": mean,
-                "low": mean - 1.96 * error,
-                "high": mean + 1.96 * error,
+                "low": mean - half,
+                "high": mean + half,
                 "std": growth.mean(axis=1).std(),
                 "share": mean / max(before.mean(), 1e-300),
                 "rows": len(rows),

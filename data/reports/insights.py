@@ -13,6 +13,7 @@ import pandas as pd
 from data.cli import LateImport
 from data.progress import show_note
 from data.reports import advice
+from data.reports.bootstrap import drawn_together
 from data.reports.effects import NOTE as CATEGORIES_NOTE
 from data.reports.effects import category_effects, number_effects
 from data.reports.importance import (
@@ -159,14 +160,16 @@ def verdict_on(run):
     dataset = run.dataset
     target, seed = dataset.encoding.target, dataset.settings["seed"]
     position, others = peer_predictions(dataset, run.numbers, seed)
-    actual = dataset.target[dataset.split["test"][:][position]]
+    rows = dataset.split["test"][:][position]
+    actual, (groups, note) = dataset.target[rows], drawn_together(dataset, rows)
     scores = {
         other: score(target, actual, values) for other, values in others.items() if other != NOTHING
     }
     if run.before is not None:
         others[EMBEDDINGS] = run.before[position]
     numbers = bool(dataset.encoding.numerics)
-    verdict = judge(target, actual, run.predicted[position], others, run.name, numbers)
+    predicted = run.predicted[position]
+    verdict = judge(target, actual, predicted, others, run.name, numbers, groups, note)
     verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history)
     return verdict, scores
 

@@ -30,44 +30,38 @@ class Measure:
     root: bool
 
 
-CHANCE = (
-    "The intervals come from drawing the test rows anew (a paired bootstrap, 1,000 times): where "
-    "one holds 0%, the difference may be chance."
-)
-
-
 def measures_of(target):
     """The measures of a task, list of Measure, the usual one first."""
     if target.task != "regression":
         log_loss = Measure(
             "log loss", "Log loss",
-            "Log loss is 0 for a model that is sure and right, high where it is sure and wrong. "
-            f"{CHANCE}", row_losses, False,
+            "Log loss is 0 for a model that is sure and right, high where it is sure and wrong.",
+            row_losses, False,
         )  # fmt: skip
         return [log_loss]
     rmse = Measure(
         "root mean squared error", "Root mean squared error",
-        f"In the unit of {target.column}; large errors weigh most. {CHANCE}",
+        f"In the unit of {target.column}; large errors weigh most.",
         lambda _, actual, predicted: np.square(actual - predicted[:, 0]), True,
     )  # fmt: skip
     if target.transform == "log1p":
         other = Measure(
             f"error of log(1 + {target.column})", f"Error of log(1 + {target.column})",
             "The root mean squared error of the logarithm: an error of a tenth counts alike for "
-            f"small values and for large ones. {CHANCE}",
+            "small values and for large ones.",
             lambda target, actual, predicted: target.std**2 * row_losses(target, actual, predicted),
             True,
         )  # fmt: skip
     else:
         other = Measure(
             "mean absolute error", "Mean absolute error",
-            f"In the unit of {target.column}; all errors weigh alike. {CHANCE}",
+            f"In the unit of {target.column}; all errors weigh alike.",
             lambda _, actual, predicted: np.abs(actual - predicted[:, 1]), False,
         )  # fmt: skip
     return [rmse, other]
 
 
-def judge(target, actual, predicted, others, name, numbers=True):
+def judge(target, actual, predicted, others, name, numbers, groups, note):
     """The verdict on predictions of test rows, beside those of others.
 
     Args:
@@ -75,6 +69,7 @@ def judge(target, actual, predicted, others, name, numbers=True):
         others: dict of name -> predictions of the same rows; `peers.NOTHING` is among them.
         name: of the model, as the beginning of a sentence.
         numbers: whether a final model has numeric columns.
+        groups: int [rows], which rows an interval draws together; note: on the comparison.
 
     Returns:
         dict that JSON can hold: "level" ("good", "fair" or "bad"), "text" (one paragraph),
@@ -93,7 +88,9 @@ def judge(target, actual, predicted, others, name, numbers=True):
             )
     losses = measure.losses(target, actual, predicted)
     found = {
-        other: paired_difference(losses, measure.losses(target, actual, values), measure.root)
+        other: paired_difference(
+            losses, measure.losses(target, actual, values), measure.root, groups
+        )
         for other, values in others.items()
     }
     words = {other: difference.words for other, difference in found.items()}
@@ -106,7 +103,7 @@ def judge(target, actual, predicted, others, name, numbers=True):
         "text": " ".join(sentences),
         "failed": failed,
         "words": words,
-        "measure": {"title": measure.title, "note": measure.note},
+        "measure": {"title": measure.title, "note": f"{measure.note} {note}"},
         "comparisons": [
             {
                 "with": other,
