@@ -243,7 +243,9 @@ def test_what_a_result_hangs_on():
 def test_commands_are_those_of_the_run_and_safe_to_copy():
     verdict = {"failed": False, "words": {NOTHING: "better"}}
     given = ["build_embeddings.py", "--data", "/home/me/my sales.csv", "--target", "a b"]
-    first, second, third = next_steps(make_dataset(), verdict, given, "out/my set", 0.01, ["noise"])
+    first, second, third = next_steps(
+        make_dataset(), verdict, given, "out/my set", 0.01, ["day_week", "noise"]
+    )
     assert shlex.split(first["command"])[2:] == [*given[1:], "--split-by", "day"]
     assert shlex.split(second["command"])[1:] == [
         "build_embed_model.py", "--embeddings", "out/my set",
@@ -295,6 +297,22 @@ def test_importance_is_no_surer_than_there_are_groups():
         found = permutation_importance(dataset, predict, groups)
         width[group] = found["high"][0] - found["low"][0]
     assert width["customer"] > 2 * width[None]
+
+
+def test_a_column_that_few_rows_cannot_judge_is_not_called_useless():
+    found = pd.DataFrame({
+        "column": ["store", "price", "day", "noise"], "importance": [0.5, 0.11, 0.02, 0.0],
+        "low": [0.4, -0.1, -0.01, -0.001], "high": [0.6, 0.3, 0.05, 0.001],
+        "share": [1.0, 0.22, 0.04, 0.0], "rows": 500, "std": 0.0, "repeats": 5,
+    })  # fmt: skip
+    assert unimportant(found) == ["noise"]
+    text = importance_report(found)["text"]
+    assert text.startswith(
+        "store matters most. Without noise the model is no worse. For price and day these 500 rows "
+        "cannot tell. Columns"
+    )
+    assert importance_report(found[1:3].reset_index())["text"].startswith("For price and day these")
+    assert importance_report(found[3:].reset_index())["text"].startswith("No column matters")
 
 
 def test_importance_finds_what_tells_and_takes_a_date_as_one():

@@ -161,7 +161,7 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
         verdict: of `data.reports.verdict.judge`; arguments: sys.argv of the run.
         output: folder of the set.
         learning_rate: that it was trained with.
-        useless: categorical columns that do not matter.
+        useless: categorical columns that do not matter, the least important last.
         seed: of the training.
     """
     script, steps = Path(arguments[0]).name, []
@@ -189,7 +189,8 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
     elif verdict["words"].get(TREES) == "worse" and "--compare" not in arguments:
         add("See whether the vectors make the trees better still:", "--compare")
     if first and useless and len(useless) < len(dataset.encoding.vocabularies):
-        add("Leave out what does not matter:", "--drop", *useless[:5])
+        # One at a time: two that say the same hide each other, and only one of them may go.
+        add("Leave out what does not matter:", "--drop", useless[-1])
     if not first:
         other = str((seed + 1) % 2**32)
         add("See how far another draw of chance changes the figures:", "--seed", other)

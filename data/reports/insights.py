@@ -106,10 +106,11 @@ def write_insights(folder, run, manifest):
         run.dataset, run.predict, column_groups(run.dataset, run.numbers)
     )
     verdict, peers = verdict_on(run)
-    useless = set(unimportant(importance)) & {v.column for v in run.dataset.encoding.vocabularies}
+    embedded = {v.column for v in run.dataset.encoding.vocabularies}
+    useless = [column for column in unimportant(importance) if column in embedded]
     rate = float(run.history["learning_rate"].max()) if len(run.history) else 0.0
     verdict["next"] = advice.next_steps(
-        run.dataset, verdict, sys.argv, run.output, rate, sorted(useless), run.seed
+        run.dataset, verdict, sys.argv, run.output, rate, useless, run.seed
     )
     target, test = run.dataset.encoding.target, run.dataset.split["test"][:]
     actual, columns = run.dataset.target[test], importance_report(importance)
