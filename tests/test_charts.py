@@ -150,6 +150,18 @@ def test_axes_have_a_few_round_ticks():
     assert all(math.isfinite(v) for v, _ in axis("x", np.nan, np.inf)["ticks"])
 
 
+def test_what_differs_little_beside_its_size_stays_apart():
+    scale = axis("id", 10_000_001, 10_000_500)
+    assert (scale["low"], scale["high"]) == (10_000_001, 10_000_500)
+    assert len({value for value, _ in scale["ticks"]}) == len(scale["ticks"])
+    actual, predicted = outcome(REGRESSION, 720)
+    hours = 19_700 + np.arange(720) / 240  # three days
+    chart = outcome_charts(REGRESSION, actual, predicted, hours)[-1]
+    (x,) = (mark["x"] for mark in chart["marks"] if mark["kind"] == "line")
+    assert len(set(x)) == 24 and np.ptp(np.diff(x)) < 1e-3
+    json.dumps(chart, allow_nan=False)
+
+
 def test_dates_are_dates():
     actual, predicted = outcome(REGRESSION, 300)
     days = (pd.date_range("2024-01-01", periods=300) - pd.Timestamp("1970-01-01")).days

@@ -28,7 +28,12 @@ from data.reports.palette import light
 
 def chart(title, x, y, marks, note=""):
     """A chart; marks that are None are left out."""
-    marks = [mark for mark in marks if mark is not None]
+    axes = {"x": x, "x0": x, "x1": x, "y": y, "y0": y, "y1": y}
+    marks = [
+        {key: _rounded(part, axes[key]) if key in axes else part for key, part in mark.items()}
+        for mark in marks
+        if mark is not None
+    ]
     return {"title": title, "note": note, "x": x, "y": y, "marks": marks}
 
 
@@ -48,9 +53,11 @@ def axis(label, low, high, log=False, ticks=None, percent=False):
         values = _log_ticks(low, high) if log else _linear_ticks(low, high)
         step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
         ticks = [(value, number_text(value, None if log else step, percent)) for value in values]
-    ticks = [[_rounded(value), text] for value, text in ticks]
-    return {"label": label, "low": _rounded(low), "high": _rounded(high), "log": log,
-            "ticks": ticks}  # fmt: skip
+    scale = {"label": label, "low": float(low), "high": float(high), "log": log}
+    values = _rounded([low, high, *(value for value, _ in ticks)], scale)
+    texts = [text for _, text in ticks]
+    ticks = list(map(list, zip(values[2:], texts, strict=True)))
+    return scale | {"low": values[0], "high": values[1], "ticks": ticks}
 
 
 def spread_axis(label, values, room=0.06, **options):
@@ -82,7 +89,8 @@ def dots(x, y, colour, name=None, size=3, tips=None):
 def boxes(x0, x1, y0, y1, colour, name=None, shades=None, texts=None, tips=None):
     """Rectangles: bars, or cells whose shade (0 to 1) tells a share, with texts in them."""
     return {"kind": "boxes", "x0": _list(x0), "x1": _list(x1), "y0": _list(y0), "y1": _list(y1),
-            "colour": colour, "name": name, "shades": None if shades is None else _list(shades),
+            "colour": colour, "name": name,
+            "shades": None if shades is None else np.round(shades, 3).tolist(),
             "texts": texts, "tips": tips}  # fmt: skip
 
 
@@ -107,12 +115,15 @@ def number_text(value, step=None, percent=False):
 
 
 def _list(values):
-    return [_rounded(value) for value in np.asarray(values, dtype=float).tolist()]
+    return np.asarray(values, dtype=float).tolist()
 
 
-def _rounded(value):
-    """Five significant digits keep the page small."""
-    return float(f"{value:.5g}")
+def _rounded(values, scale):
+    """Numbers to a hundred thousandth of their axis, which keeps the page small: list."""
+    if scale["log"]:
+        return [float(f"{value:.5g}") for value in values]
+    digits = 5 - math.floor(math.log10(scale["high"] - scale["low"]))
+    return [round(float(value), digits) for value in values]
 
 
 def _linear_ticks(low, high):
