@@ -12,6 +12,7 @@ from data.reports.charts import axis, draw_charts
 from data.reports.effects import category_effects, number_effects
 from data.reports.outcomes import outcome_charts, threshold_counts
 from data.tables.encoding import Target
+from data.tables.scaling import Numeric
 
 LOG = Target("sales", "regression", "log1p", 2.0, 1.0)
 MANY = Target("kind", "multiclass", classes=[f"class {k}" for k in range(14)])
@@ -137,6 +138,24 @@ def test_effects_follow_the_model(tmp_path, target):
     counts = [int(tip.split(": ")[1].split()[0]) for tip in tells["marks"][0]["tips"]]
     assert counts == sorted(counts, reverse=True) and sum(counts) == len(dataset.split["test"])
     draw_charts(tmp_path / "effects", [number, tells, noise])
+
+
+def test_numbers_are_predicted_one_column_at_a_time():
+    dataset, asked = make_dataset(), []
+
+    def predict(codes, numbers):
+        asked.append(len(codes))
+        return both(numbers[:, 0])
+
+    names = [f"number {j}" for j in range(30)]
+    dataset.encoding.numerics = [Numeric(name, 0.0, 1.0, 0) for name in names]
+    numbers = np.random.default_rng(0).normal(size=(3000, 30)).astype("float32")
+    dataset.encoded.numbers = lambda rows: numbers[rows]
+    flat = number_effects(dataset, predict, names[1:])
+    assert len(flat) == 29 and max(asked) <= 300 * 17
+    (steep,) = number_effects(dataset, predict, names[:1])
+    reach = [np.ptp(chart["marks"][-1]["y"]) for chart in (*flat, steep)]
+    assert max(reach[:-1]) < 1e-3 < 3 < reach[-1]
 
 
 def test_axes_have_a_few_round_ticks():

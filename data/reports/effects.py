@@ -33,27 +33,20 @@ def number_effects(dataset, predict, columns, seed=0):
     shown = drawn_rows(dataset.split["train"], HISTOGRAM_ROWS, random)
     codes, numbers = dataset.encoded.codes(rows), dataset.encoded.numbers(rows)
     occurring = dataset.encoded.numbers(shown)
-    grids, changed = [], []
-    for column in columns:
+    charts, progress = [], Progress("finding what the numbers do", "columns")
+    for done, column in enumerate(columns):
+        progress(done, done / len(columns))
         j = numerics[column]
         known = occurring[:, j][np.isfinite(occurring[:, j])]
         known = known if len(known) else np.zeros(1, "float32")
         grid = np.unique(np.quantile(known, np.linspace(0.01, 0.99, VALUES), method="nearest"))
-        for value in grid:
-            one = numbers.copy()
-            one[:, j] = value
-            changed.append(one)
-        grids.append((grid, known))
-    progress = Progress("finding what the numbers do", "columns")
-    predicted = predict(np.tile(codes, (len(changed), 1)), np.concatenate(changed))
-    outputs, names = _outputs(dataset, predicted.reshape(len(changed), len(rows), -1))
+        changed = np.tile(numbers, (len(grid), 1))
+        changed[:, j] = np.repeat(grid, len(rows))
+        predicted = predict(np.tile(codes, (len(grid), 1)), changed)
+        outputs, names = _outputs(dataset, predicted.reshape(len(grid), len(rows), -1))
+        numeric = dataset.encoding.numerics[j]
+        charts.append(_number_chart(dataset, numeric, grid, known, outputs, names))
     progress.done()
-    charts, start = [], 0
-    for column, (grid, known) in zip(columns, grids, strict=True):
-        numeric = dataset.encoding.numerics[numerics[column]]
-        part = outputs[start : start + len(grid)]
-        charts.append(_number_chart(dataset, numeric, grid, known, part, names))
-        start += len(grid)
     return charts
 
 
@@ -169,10 +162,15 @@ def _outputs(dataset, predicted):
     target = dataset.encoding.target
     if target.task == "regression":
         return predicted[..., :1], [target.column]
-    if target.task == "binary":
-        return predicted[..., 1:], [str(target.classes[1])]
-    largest = np.argsort(-dataset.prior, kind="stable")[:CLASSES]
-    return predicted[..., largest], [str(target.classes[k]) for k in largest]
+    shown = _shown_classes(dataset)
+    return predicted[..., shown], [str(target.classes[k]) for k in shown]
+
+
+def _shown_classes(dataset):
+    """The second of two classes, or the largest of several: int [classes shown]."""
+    if dataset.encoding.target.task == "binary":
+        return np.array([1])
+    return np.argsort(-dataset.prior, kind="stable")[:CLASSES]
 
 
 def _facts(dataset, actual):
@@ -180,7 +178,7 @@ def _facts(dataset, actual):
     target = dataset.encoding.target
     if target.task == "regression":
         return np.asarray(actual, dtype="float64")[:, None]
-    return _outputs(dataset, np.eye(len(target.classes))[actual])[0]
+    return (actual[:, None] == _shown_classes(dataset)).astype("float64")
 
 
 def _label(dataset):

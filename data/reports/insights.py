@@ -17,6 +17,7 @@ from data.reports.bootstrap import drawn_together
 from data.reports.effects import NOTE as CATEGORIES_NOTE
 from data.reports.effects import category_effects, number_effects
 from data.reports.importance import (
+    SHOWN,
     column_groups,
     importance_report,
     in_order,
@@ -134,9 +135,10 @@ def effects_of(run, manifest, order):
     importance, and "note", how to read the second."""
     dates = run.dataset.settings["dates"]
     numbers = [n.column for n in run.dataset.encoding.numerics] if run.numbers else []
+    numbers = in_order(numbers, order, dates)[:SHOWN]
     categories = in_order(manifest["columns"], order, dates)
     return {
-        "numbers": number_effects(run.dataset, run.predict, in_order(numbers, order, dates)),
+        "numbers": number_effects(run.dataset, run.predict, numbers),
         "categories": category_effects(run.dataset, manifest, run.predicted, categories),
         "note": CATEGORIES_NOTE,
     }
