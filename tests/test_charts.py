@@ -10,6 +10,7 @@ from test_verdict import BINARY, REGRESSION, both, make_dataset
 
 from data.reports.charts import axis, draw_charts
 from data.reports.effects import category_effects, number_effects
+from data.reports.intervals import mean_interval
 from data.reports.outcomes import outcome_charts, threshold_counts
 from data.tables.encoding import Target
 from data.tables.scaling import Numeric
@@ -156,6 +157,31 @@ def test_numbers_are_predicted_one_column_at_a_time():
     (steep,) = number_effects(dataset, predict, names[:1])
     reach = [np.ptp(chart["marks"][-1]["y"]) for chart in (*flat, steep)]
     assert max(reach[:-1]) < 1e-3 < 3 < reach[-1]
+
+
+def interval(chart):
+    return next(mark for mark in chart["marks"] if (mark["name"] or "").endswith("95% interval"))
+
+
+def test_no_interval_says_that_all_is_known():
+    actual, _ = outcome(BINARY, 100)
+    certain = np.column_stack([1 - actual, actual])  # right in every row
+    for chart in (outcome_charts(BINARY, actual, certain)[1],
+                  outcome_charts(MANY, actual, np.eye(14)[actual])[1]):  # fmt: skip
+        box = interval(chart)
+        along = "y" if "Calibration" in chart["title"] else "x"
+        assert (np.subtract(box[f"{along}1"], box[f"{along}0"]) > 0.02).all()
+
+
+def test_the_spread_of_few_rows_is_not_known():
+    assert mean_interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(
+        (3 - 1.96 * np.sqrt(2.5 / 5), 3 + 1.96 * np.sqrt(2.5 / 5))
+    )
+    assert np.isnan(mean_interval(np.arange(4.0))).all()
+    actual, predicted = outcome(REGRESSION, 8)
+    over_time = outcome_charts(REGRESSION, actual, predicted, np.arange(8.0))[-1]
+    assert interval(over_time)["x0"] == [] and len(over_time["marks"][1]["x"]) == 2
+    json.dumps(over_time, allow_nan=False)
 
 
 def test_axes_have_a_few_round_ticks():

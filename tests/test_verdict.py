@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from data.reports.advice import command_of, hangs_on, next_steps, shareable
-from data.reports.bootstrap import drawn_together, half_width, paired_difference
+from data.reports.bootstrap import drawn_together, paired_difference
 from data.reports.importance import (
     column_groups,
     importance_report,
     permutation_importance,
     unimportant,
 )
+from data.reports.intervals import half_width
 from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions
 from data.reports.verdict import EMBEDDINGS, dominance, judge
 from data.tables.encoding import Target, Vocabulary

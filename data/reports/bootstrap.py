@@ -92,14 +92,3 @@ def paired_difference(ours, theirs, root, groups, seed=0):
     low, high = np.quantile(changes[1:], [0.025, 0.975])
     own = tuple(np.quantile(errors[1:, 0], [0.025, 0.975]).tolist())
     return Difference(*errors[0].tolist(), *map(float, (changes[0], low, high)), own)
-
-
-def half_width(values, groups):
-    """Half of the 95 % interval of the mean of values whose groups are independent.
-
-    Args:
-        values: float [rows]; groups: int [rows], of `drawn_together`.
-    """
-    sums = np.bincount(groups, values - values.mean())
-    more = len(sums) / max(len(sums) - 1, 1)  # for the mean that the rows themselves have given
-    return 1.96 * np.sqrt(more * np.square(sums).sum()) / len(values)

@@ -9,6 +9,7 @@ A chart is a dict that JSON can hold:
 Colours are names of `data.reports.palette`.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -87,11 +88,15 @@ def dots(x, y, colour, name=None, size=3, tips=None):
 
 
 def boxes(x0, x1, y0, y1, colour, name=None, shades=None, texts=None, tips=None):
-    """Rectangles: bars, or cells whose shade (0 to 1) tells a share, with texts in them."""
-    return {"kind": "boxes", "x0": _list(x0), "x1": _list(x1), "y0": _list(y0), "y1": _list(y1),
-            "colour": colour, "name": name,
-            "shades": None if shades is None else np.round(shades, 3).tolist(),
-            "texts": texts, "tips": tips}  # fmt: skip
+    """Rectangles: bars, or cells whose shade (0 to 1) tells a share, with texts in them; those
+    whose edges are not finite are left out."""
+    edges = np.array([x0, x1, y0, y1], dtype=float)
+    kept = np.isfinite(edges).all(axis=0)
+    x0, x1, y0, y1 = edges[:, kept].tolist()
+    texts, tips = (some and list(itertools.compress(some, kept)) for some in (texts, tips))
+    shades = None if shades is None else np.round(shades, 3)[kept].tolist()
+    return {"kind": "boxes", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "colour": colour,
+            "name": name, "shades": shades, "texts": texts, "tips": tips}  # fmt: skip
 
 
 def spans(x0, y0, x1, y1, colour, name=None):

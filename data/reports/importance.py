@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from data.progress import Progress
-from data.reports.bootstrap import drawn_together, half_width
+from data.reports.bootstrap import drawn_together
 from data.reports.charts import axis, boxes, chart, spans
 from data.reports.comparison import drawn_rows
+from data.reports.intervals import half_width
 from data.tables.dates import calendar_columns, elapsed_column
 from data.training.scoring import row_losses
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from data.reports.charts import axis, boxes, chart, dots, line, spread_axis
+from data.reports.intervals import mean_interval, share_interval
 
 POINTS = 1_500  # more become a density
 CELLS = 32  # of a density, on each side
@@ -173,9 +174,8 @@ def _calibration(actual, probability, positive):
     parts = np.array_split(np.argsort(probability, kind="stable"), 10)
     parts = [part for part in parts if len(part)]
     said = np.array([probability[part].mean() for part in parts])
-    found = np.array([actual[part].mean() for part in parts])
-    error = 1.96 * np.sqrt(found * (1 - found) / [len(part) for part in parts])
-    upper = np.minimum(found + error, 1)
+    rows, hits = np.array([(len(part), actual[part].sum()) for part in parts]).T
+    found, (lower, upper) = hits / rows, share_interval(hits, rows)
     high = max(0.05, float(max(said.max(), upper.max())))
     tips = [
         f"{len(part):,} rows: said {s:.1%}, were {f:.1%}"
@@ -183,8 +183,7 @@ def _calibration(actual, probability, positive):
     ]
     marks = [
         line([0, high], [0, high], "soft", "as said", dashed=True),
-        boxes(said - high / 400, said + high / 400, np.maximum(found - error, 0), upper,
-              "accent", "95% interval"),
+        boxes(said - high / 400, said + high / 400, lower, upper, "accent", "95% interval"),
         dots(said, found, "accent", "a tenth of the test rows each", size=6, tips=tips),
     ]  # fmt: skip
     return chart(
@@ -279,8 +278,8 @@ def _recalls(actual, chosen, target, rows):
     """The share of each class that is found, the largest classes first."""
     shown = np.argsort(-rows, kind="stable")[:20]
     shown = shown[rows[shown] > 0]
-    recalls = np.array([np.mean(chosen[actual == k] == k) for k in shown])
-    error = 1.96 * np.sqrt(recalls * (1 - recalls) / rows[shown])
+    hits = np.array([np.sum(chosen[actual == k] == k) for k in shown])
+    recalls, (low, high) = hits / rows[shown], share_interval(hits, rows[shown])
     at = -np.arange(len(shown), dtype=float)
     tips = [
         f"{target.classes[k]}: {r:.0%} of {rows[k]:,} test rows"
@@ -288,8 +287,7 @@ def _recalls(actual, chosen, target, rows):
     ]
     marks = [
         boxes(np.zeros(len(shown)), recalls, at - 0.34, at + 0.34, "accent", tips=tips),
-        boxes(np.maximum(recalls - error, 0), np.minimum(recalls + error, 1), at - 0.04, at + 0.04,
-              "ink", "95% interval"),
+        boxes(low, high, at - 0.04, at + 0.04, "ink", "95% interval"),
     ]  # fmt: skip
     ticks = [(y, f"{target.classes[k]} ({rows[k]:,})") for y, k in zip(at, shown, strict=True)]
     return chart(
@@ -315,17 +313,16 @@ def _over_time(target, actual, predicted, dates):
         given = predicted[np.arange(len(actual)), actual]
         errors, label = -np.log(np.maximum(given, 1e-15)), "log loss"
     means = np.array([errors[part].mean() for part in parts])
-    error = np.array([1.96 * errors[p].std() / np.sqrt(len(p)) for p in parts])
+    low, high = np.transpose([mean_interval(errors[part]) for part in parts])
     width = (at[-1] - at[0]) / 400
     ticks = [(day, _date_text(day, at[-1] - at[0])) for day in np.linspace(at[0], at[-1], 5)]
     marks = [
-        boxes(at - width, at + width, np.maximum(means - error, 0), means + error, "soft",
-              "95% interval"),
+        boxes(at - width, at + width, np.maximum(low, 0), high, "soft", "95% interval"),
         line(at, means, "accent", "test rows", dots=True),
     ]  # fmt: skip
     return chart(
         "Error over time", axis("date", at[0] - 3 * width, at[-1] + 3 * width, ticks=ticks),
-        axis(label, 0, float((means + error).max()) * 1.05), marks,
+        axis(label, 0, float(np.fmax(means, high).max()) * 1.05), marks,
         "A line that rises: the world moves away from what was learned.",
     )  # fmt: skip
 
