@@ -80,6 +80,20 @@ def test_every_kind_of_target_has_its_pictures(tmp_path, target, rows):
     assert (tmp_path / "all.png").is_file() and (tmp_path / "all.svg").is_file()
 
 
+def test_right_predictions_of_a_long_tail_look_right():
+    random = np.random.default_rng(0)
+    middle = random.uniform(3, 4, 5000)
+    actual = np.exp(middle + random.normal(0, 1, 5000))
+    predicted = np.exp(np.column_stack([middle + 0.5, middle]))  # mean and median
+    charts = outcome_charts(LOG, actual, predicted)
+    errors = next(
+        chart for chart in charts if chart["title"] == "Errors by size of the prediction: sales"
+    )
+    medians = next(mark["y"] for mark in errors["marks"] if mark["name"] == "median")
+    assert len(medians) == 10 and np.abs(medians).max() < 6
+    assert errors["y"]["label"] == "actual − predicted median of sales"
+
+
 def test_the_positive_class_is_named():
     charts = outcome_charts(BINARY, *outcome(BINARY))
     assert all("yes" in chart["title"] for chart in charts)

@@ -42,13 +42,16 @@ def outcome_charts(target, actual, predicted, dates=None):
 
 def _regression(target, actual, predicted):
     name, (mean, median) = target.column, predicted.T
-    charts = [_against(actual, mean, name), _residuals(actual, mean, name)]
-    charts.append(_distributions(actual, mean, name))
-    if target.transform == "log1p":
+    is_log = target.transform == "log1p"
+    # Of a long tail most rows lie below the mean: beside it, right predictions would look too high.
+    errors = _residuals(actual, median, name, f"predicted {'median of ' * is_log}{name}")
+    charts = [_against(actual, mean, name), errors, _distributions(actual, mean, name)]
+    if is_log:
         logs = target.transformed(actual), target.transformed(median)
         log_name = f"log(1 + {name})"
         charts[:1] = [_against(*logs, log_name), charts[0]]
-        charts += [_residuals(*logs, log_name), _distributions(*logs, log_name)]
+        charts += [_residuals(*logs, log_name, f"predicted {log_name}")]
+        charts += [_distributions(*logs, log_name)]
     return charts
 
 
@@ -76,7 +79,7 @@ def _against(actual, predicted, name):
     )  # fmt: skip
 
 
-def _residuals(actual, predicted, name):
+def _residuals(actual, predicted, name, label):
     """The errors by decile of the predictions: median, quartiles, and the middle 90 %."""
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(actual[order] - predicted[order], 10) if len(part)]
@@ -92,7 +95,7 @@ def _residuals(actual, predicted, name):
              ticks=[(k, str(k)) for k in at])  # fmt: skip
     return chart(
         f"Errors by size of the prediction: {name}", x,
-        spread_axis(f"actual − predicted {name}", [0, *quantiles.ravel()]), marks,
+        spread_axis(f"actual − {label}", [0, *quantiles.ravel()]), marks,
         "A box above the line: predictions of this size are too low.",
     )  # fmt: skip
 
