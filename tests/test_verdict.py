@@ -9,6 +9,7 @@ import pytest
 
 from data.reports.advice import command_of, hangs_on, next_steps, shareable
 from data.reports.bootstrap import drawn_together, paired_difference
+from data.reports.comparison import change_by_embeddings
 from data.reports.importance import (
     column_groups,
     importance_report,
@@ -256,6 +257,16 @@ def test_commands_are_those_of_the_run_and_safe_to_copy():
     assert command_of("s.py", ["--drop", "a", "b", "--seed", "3"], "--drop", "c") == (
         "python s.py --seed 3 --drop a b c"
     )
+
+
+def test_a_comparison_does_not_choose_by_the_test_rows():
+    others = ("boosted trees", "random forest", "nearest neighbours")
+    errors = {(name, vectors): 1.0 for name in others for vectors in ("codes", "embeddings")}
+    ours = (("scratch", 1.0), ("frozen", 1.1), ("fine-tuned", 0.9))
+    errors |= {("our network", vectors): error for vectors, error in ours}
+    lines = [(*names, 9, error) for names, error in errors.items()]
+    said = change_by_embeddings(pd.DataFrame(lines, columns=["model", "input", "rows", "rmse"]))
+    assert said.endswith("our network +10% with frozen ones, our network -10% with fine-tuned ones")
 
 
 def test_mape_is_left_out_where_it_means_nothing():
