@@ -51,7 +51,14 @@ def make_dataset(target=REGRESSION, rows=3000, roles=None, **settings):
         target=values,
         prior=train.mean() if target.task == "regression" else np.bincount(train) / len(train),
         split=dict(zip(("train", "validation", "test"), parts, strict=True)),
-        settings={"seed": 0, "split_by": None, "group": None, "test_data": [], "dates": ["day"]}
+        settings={
+            "seed": 0,
+            "split_by": None,
+            "group": None,
+            "test_data": [],
+            "validation_data": [],
+            "dates": ["day"],
+        }
         | settings,
         roles=roles or columns | {"day": SimpleNamespace(role="date")},
         table=make_table(rows),
@@ -257,6 +264,32 @@ def test_commands_are_those_of_the_run_and_safe_to_copy():
     assert command_of("s.py", ["--drop", "a", "b", "--seed", "3"], "--drop", "c") == (
         "python s.py --seed 3 --drop a b c"
     )
+
+
+@pytest.mark.parametrize("given", [["--drop=a"], ["--drop", "a"]])
+def test_columns_to_drop_come_beside_those_that_are_dropped(given):
+    assert command_of("s.py", [*given, "--seed=3"], "--drop", "b") == (
+        "python s.py --seed=3 --drop a b"
+    )
+    failed = {"failed": True, "words": {}}
+    (step,) = next_steps(make_dataset(), failed, ["s.py", "--learning-rate=5"], "out", 5.0)
+    assert step["command"] == "python s.py"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({}, "results vary that much from one random split to the next"),
+        ({"split_by": "day"}, "the later rows by day are not like those before"),
+        ({"split_by": "day", "test_data": ["f.csv"]}, "the rows of these files are not alike"),
+        ({"validation_data": ["f.csv"]}, "the rows of these files are not alike"),
+    ],
+)
+def test_why_test_rows_are_worse_than_validation_rows(settings, why):
+    dataset = make_dataset(**settings)
+    metrics = {"test": {"rmse": 2.0}, "validation": {"rmse": 1.0}}
+    predicted = both(dataset.target[dataset.split["test"]])
+    assert why in hangs_on(dataset, predicted, metrics, history())[-1]
 
 
 def test_a_comparison_does_not_choose_by_the_test_rows():

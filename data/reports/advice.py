@@ -142,12 +142,13 @@ def _drifted(dataset, metrics):
     if not max(ratio, 1 / ratio) > DRIFTED:
         return None
     name = {"rmse": "root mean squared error", "log_loss": "log loss"}[measure]
-    ordered = dataset.settings["split_by"]
-    why = (
-        f"the later rows by {ordered} are not like those before"
-        if ordered
-        else "so much lies between one draw of the rows and another"
-    )
+    settings = dataset.settings
+    if settings["test_data"] or settings["validation_data"]:
+        why = "the rows of these files are not alike"
+    elif settings["split_by"]:
+        why = f"the later rows by {settings['split_by']} are not like those before"
+    else:
+        why = "results vary that much from one random split to the next"
     return (
         f"The {name} is {short(test[measure])} on test rows and {short(validation[measure])} on "
         f"validation rows: {why}."
@@ -171,7 +172,7 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
         steps.append({"why": why, "command": command_of(name, old, *tokens)})
 
     if verdict["failed"]:
-        if "--learning-rate" in arguments:
+        if any(argument.partition("=")[0] == "--learning-rate" for argument in arguments):
             add("Train at the usual rate:", "--learning-rate", None)
         else:
             add(
@@ -204,6 +205,9 @@ def command_of(script, arguments, option=None, *values):
     without its password, which is given in the environment.
     """
     arguments = [_bare(argument) for argument in arguments]
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            arguments[place : place + 1] = argument.split("=", 1)
     if option in arguments:
         start = arguments.index(option)
         stop = start + 1
