@@ -226,3 +226,7 @@ def test_dates_are_dates():
     days = (pd.date_range("2024-01-01", periods=300) - pd.Timestamp("1970-01-01")).days
     chart = outcome_charts(REGRESSION, actual, predicted, np.asarray(days, float))[-1]
     assert chart["x"]["ticks"][0][1] == "Jan 2024"
+    chart = outcome_charts(REGRESSION, actual[:90], predicted[:90], np.asarray(days[:90], float))[
+        -1
+    ]
+    assert chart["x"]["ticks"][0][1] == "15 Jan"  # the middle of the first 30 days

@@ -332,7 +332,9 @@ def _over_time(target, actual, predicted, dates):
 
 def _date_text(day, span):
     date = pd.Timestamp("1970-01-01") + pd.Timedelta(days=float(day))
-    return date.strftime("%Y" if span > 1500 else "%b %Y" if span > 120 else "%-d %b")
+    if span <= 120:
+        return f"{date.day} {date:%b}"  # %-d is not known everywhere
+    return f"{date:%Y}" if span > 1500 else f"{date:%b %Y}"
 
 
 def _thinned(x, y, most=200):
