@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.reports import peers
 from data.reports.advice import command_of, hangs_on, next_steps, shareable
 from data.reports.bootstrap import drawn_together, paired_difference
 from data.reports.comparison import change_by_embeddings
@@ -17,7 +18,7 @@ from data.reports.importance import (
     unimportant,
 )
 from data.reports.intervals import half_width
-from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions
+from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions, peers_note
 from data.reports.verdict import EMBEDDINGS, dominance, judge
 from data.tables.encoding import Target, Vocabulary
 from data.tables.scaling import Numeric
@@ -329,6 +330,19 @@ def test_peers_learn_what_there_is_and_numbers_only_where_they_may(target):
     for kind in errors:
         assert max(errors[kind][1:]) < 0.7 * errors[kind][0]
     assert errors["with"][1] < 0.8 * errors["without"][1]
+
+
+def test_what_the_peers_learned_from_is_told(monkeypatch):
+    assert peers_note(make_dataset()).endswith("trees have scikit-learn's default settings.")
+    monkeypatch.setattr(peers, "LEARNED_FROM", 1000)
+    assert peers_note(make_dataset()).endswith(
+        "settings; they learned from 1,000 of 1,500 training rows."
+    )
+    many = Target("kind", "multiclass", classes=list(range(10)))
+    dataset = make_dataset(BINARY)
+    dataset.encoding.target = many
+    assert "but 20 rounds of trees, not 100;" in peers_note(dataset)
+    assert peers_note(dataset).endswith("learned from 500 of 1,500 training rows.")
 
 
 def test_importance_is_no_surer_than_there_are_groups():

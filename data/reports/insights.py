@@ -26,7 +26,7 @@ from data.reports.importance import (
     write_importance,
 )
 from data.reports.outcomes import outcome_charts, threshold_counts
-from data.reports.peers import NOTHING, peer_predictions
+from data.reports.peers import NOTHING, peer_predictions, peers_note
 from data.reports.pictures import draw_found, draw_pictures
 from data.reports.screen import show_verdict
 from data.reports.verdict import EMBEDDINGS, judge
@@ -171,7 +171,7 @@ def verdict_on(run):
     if run.before is not None:
         others[EMBEDDINGS] = run.before[position]
     numbers = bool(dataset.encoding.numerics)
-    predicted = run.predicted[position]
+    note, predicted = f"{note} {peers_note(dataset)}", run.predicted[position]
     verdict = judge(target, actual, predicted, others, run.name, numbers, groups, note)
     verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history)
     return verdict, scores
