@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from data.reports import peers
-from data.reports.advice import command_of, hangs_on, next_steps, shareable
+from data.reports.advice import command_of, explains_all, hangs_on, next_steps, shareable
 from data.reports.bootstrap import drawn_together, paired_difference
 from data.reports.comparison import change_by_embeddings
 from data.reports.importance import (
@@ -73,6 +73,13 @@ def make_table(rows):
         source_rows=lambda r: r, dictionaries={}, numeric=["customer"],
         values=lambda column: values["customer" if column == "customer" else "shift"],
     )  # fmt: skip
+
+
+def scores(test, validation):
+    """Metrics of a regression, beside a baseline that is ten times as bad."""
+    baseline = {"rmse": 10 * test, "r2": 0.0}
+    return {"test": {"rmse": test, "r2": 0.99}, "validation": {"rmse": validation, "r2": 0.99},
+            "baseline": baseline}  # fmt: skip
 
 
 def history(loss=1.0, val_loss=1.1, rate=0.004):
@@ -223,8 +230,7 @@ def test_one_row_that_carries_the_error_is_told_and_does_not_decide():
     dataset.target[test[7]] = 4000.0
     actual = dataset.target[test]
     predicted = both(np.where(actual == 4000.0, 12.0, actual + 0.5))
-    metrics = {"test": {"rmse": 150.0}, "validation": {"rmse": 140.0}}
-    (sentence, *_) = hangs_on(dataset, predicted, metrics, history())
+    (sentence, *_) = hangs_on(dataset, predicted, scores(150.0, 140.0), history(), "tells")
     assert "One test row of 750 carries 100% of the squared error" in sentence
     assert f"row {test[7]} " in sentence and "0.5" in sentence
     found = judge_alone(REGRESSION, actual, predicted, {NOTHING: nothing(actual)})
@@ -241,13 +247,44 @@ def test_what_a_result_hangs_on():
     dataset.split["test"] = dataset.split["test"][:200]
     predicted = np.full((200, 2), 0.5)
     metrics = {"test": {"log_loss": 0.7}, "validation": {"log_loss": 0.4}}
-    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9)))
+    metrics["baseline"] = {"log_loss": 0.9}
+    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9), "tells"))
     for words in ("200 test rows only", "fewer than 30 test rows: yes", "dates (day)",
                   "noise (100%)", "It overfits", "0.7 on test rows and 0.4"):  # fmt: skip
         assert words in text
-    calm = hangs_on(make_dataset(split_by="day"), both(make_dataset().target[2250:]), {
-        "test": {"rmse": 1.0}, "validation": {"rmse": 1.1}}, history())  # fmt: skip
-    assert calm == []
+    dataset = make_dataset(split_by="day")
+    predicted = both(dataset.target[2250:])
+    assert hangs_on(dataset, predicted, scores(1.0, 1.1), history(), "tells") == []
+
+
+def test_a_column_that_tells_the_target_itself_is_named():
+    found = {"test": {"rmse": 0.1, "r2": 0.9995}, "validation": {"rmse": 0.1, "r2": 0.9995},
+             "baseline": {"rmse": 9.0, "r2": 0.0}}  # fmt: skip
+    dataset = make_dataset(split_by="day")
+    predicted = both(dataset.target[2250:])
+    (sentence,) = hangs_on(dataset, predicted, found, history(), "the status")
+    assert "'the status' is known only afterwards" in sentence
+    assert "--drop 'the status'" in sentence
+    found = {"test": {"log_loss": 0.001}, "baseline": {"log_loss": 0.69}}
+    assert explains_all(found) and not explains_all({**found, "test": {"log_loss": 0.01}})
+    verdict = {"failed": False, "words": {NOTHING: "better"}}
+    given = ["build_embeddings.py", "--data", "f.csv"]
+    step, *others = next_steps(dataset, verdict, given, "out", 0.01, ["noise"], 0, "the status")
+    assert step["command"] == "python build_embeddings.py --data f.csv --drop 'the status'"
+    assert not any("--drop" in other["command"] for other in others)
+    # which the second script takes with a table of its own alone
+    steps = next_steps(dataset, verdict, ["build_embed_model.py"], "out", 0.01, (), 0, "status")
+    assert not any("--drop" in step["command"] for step in steps)
+
+
+def test_models_that_leave_nothing_are_not_ranked():
+    others = {NOTHING: nothing, LINEAR: off_by(0.04, 1), TREES: off_by(0.01, 2)}
+    _, verdict = judged(off_by(0.02), others | {EMBEDDINGS: off_by(0.03, 3)})
+    assert verdict["words"] == {NOTHING: "better"} | dict.fromkeys(
+        (LINEAR, TREES, EMBEDDINGS), "both near zero"
+    )
+    assert "trees" not in verdict["text"] and "second training" not in verdict["text"]
+    assert verdict["text"].startswith("The model leaves almost nothing unexplained")
 
 
 def test_commands_are_those_of_the_run_and_safe_to_copy():
@@ -288,9 +325,8 @@ def test_columns_to_drop_come_beside_those_that_are_dropped(given):
 )
 def test_why_test_rows_are_worse_than_validation_rows(settings, why):
     dataset = make_dataset(**settings)
-    metrics = {"test": {"rmse": 2.0}, "validation": {"rmse": 1.0}}
     predicted = both(dataset.target[dataset.split["test"]])
-    assert why in hangs_on(dataset, predicted, metrics, history())[-1]
+    assert why in hangs_on(dataset, predicted, scores(2.0, 1.0), history(), "tells")[-1]
 
 
 def test_a_comparison_does_not_choose_by_the_test_rows():

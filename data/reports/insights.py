@@ -106,12 +106,14 @@ def write_insights(folder, run, manifest):
     importance = permutation_importance(
         run.dataset, run.predict, column_groups(run.dataset, run.numbers)
     )
-    verdict, peers = verdict_on(run)
+    column = importance["column"][0]
+    verdict, peers = verdict_on(run, column)
+    leak = column if advice.explains_all(run.metrics) else None
     embedded = {v.column for v in run.dataset.encoding.vocabularies}
     useless = [column for column in unimportant(importance) if column in embedded]
     rate = float(run.history["learning_rate"].max()) if len(run.history) else 0.0
     verdict["next"] = advice.next_steps(
-        run.dataset, verdict, sys.argv, run.output, rate, useless, run.seed
+        run.dataset, verdict, sys.argv, run.output, rate, useless, run.seed, leak
     )
     target, test = run.dataset.encoding.target, run.dataset.split["test"][:]
     actual, columns = run.dataset.target[test], importance_report(importance)
@@ -154,8 +156,11 @@ def test_dates(dataset):
     return None
 
 
-def verdict_on(run):
+def verdict_on(run, column):
     """The verdict with what it depends on, and the scores of the peers.
+
+    Args:
+        column: the most important one.
 
     Returns:
         (dict: see `judge`, with "hangs_on"; dict of peer -> scores)
@@ -173,7 +178,7 @@ def verdict_on(run):
     numbers = bool(dataset.encoding.numerics)
     note, predicted = f"{note} {peers_note(dataset)}", run.predicted[position]
     verdict = judge(target, actual, predicted, others, run.name, numbers, groups, note)
-    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history)
+    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history, column)
     return verdict, scores
 
 

@@ -10,6 +10,8 @@ from data.training.scoring import row_losses
 
 EMBEDDINGS = "the categorical columns alone"
 EXPLODED = 3.0  # times the error of knowing nothing
+LEFT, SQUARES_LEFT = 0.01, 0.001  # of what a baseline leaves unexplained: next to nothing
+BOTH_NEAR_ZERO = "both near zero"
 DOMINANT = 0.5  # of the squared error in one row of a hundred
 
 
@@ -93,10 +95,14 @@ def judge(target, actual, predicted, others, name, numbers, groups, note):
         )
         for other, values in others.items()
     }
-    words = {other: difference.words for other, difference in found.items()}
+    near_zero = found[NOTHING].theirs * (SQUARES_LEFT**0.5 if measure.root else LEFT)
+    words = {
+        other: BOTH_NEAR_ZERO if max(d.ours, d.theirs) < near_zero else d.words
+        for other, d in found.items()
+    }
     level, opening, failed = _opening(found, words, name)
-    sentences = [f"{opening}{led}", _sizes(found, measure, len(actual))]
-    if EMBEDDINGS in found:
+    sentences = [f"{opening}{led}", _sizes(found, words, measure, len(actual))]
+    if words.get(EMBEDDINGS, BOTH_NEAR_ZERO) != BOTH_NEAR_ZERO:
         sentences.append(_second_script_added(found[EMBEDDINGS], numbers))
     return {
         "level": level,
@@ -111,7 +117,7 @@ def judge(target, actual, predicted, others, name, numbers, groups, note):
                 "ours": f"{short(d.ours)} ({short(d.own[0])} to {short(d.own[1])})",
                 "change": change_text(d.change),
                 "interval": f"{change_text(d.low)} to {change_text(d.high)}",
-                "words": d.words,
+                "words": words[other],
             }
             for other, d in found.items()
         ],
@@ -139,16 +145,18 @@ def _opening(found, words, name):
     if ahead:
         other = TREES if ahead == [LINEAR] else LINEAR
         return "good", f"{name} is good: better than {ahead[0]}, and level with {other}.", False
+    if BOTH_NEAR_ZERO in words.values():
+        return "fair", f"{name} leaves almost nothing unexplained, and so do others.", False
     return "fair", f"{learned}, about as much as {LINEAR} and {TREES}.", False
 
 
-def _sizes(found, measure, rows):
+def _sizes(found, words, measure, rows):
     """How much better or worse than each of the others, with intervals."""
     nothing = found[NOTHING]
     parts = [
         f"{_difference(d)} {other}"
         for other, d in found.items()
-        if other not in (NOTHING, EMBEDDINGS)
+        if other not in (NOTHING, EMBEDDINGS) and words[other] != BOTH_NEAR_ZERO
     ]
     text = (
         f"On {rows:,} test rows its {measure.name} is {short(nothing.ours)}, "
