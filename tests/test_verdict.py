@@ -196,9 +196,10 @@ def test_trees_that_do_better_are_told():
 @pytest.mark.parametrize(
     ("ours", "words"),
     [
-        (nothing, "no better than knowing nothing"),
-        (off_by(4), "worse than knowing nothing"),
-        (lambda actual: both(actual * 1e4), "The training has failed: the error is"),
+        (nothing, "no better than always predicting the mean"),
+        (off_by(4), "worse than always predicting the mean"),
+        (lambda actual: both(actual * 1e4), "times that of always predicting the mean"),
+        (lambda actual: both(actual * np.nan), "failed: the error is not a finite number."),
     ],
 )
 def test_a_result_that_is_no_good_says_so_and_what_to_try(ours, words):
@@ -217,7 +218,8 @@ def test_numbers_are_spoken_of_only_where_there_are_some(numbers):
     actual = dataset.target[dataset.split["test"]]
     others = {NOTHING: nothing(actual), EMBEDDINGS: both(actual + 2.0)}
     found = judge_alone(REGRESSION, actual, both(actual + 0.5), others, numbers)
-    assert ("numeric columns" in found["text"]) == numbers
+    what = "the numeric columns and the second" if numbers else "the second"
+    assert f"Compared with the first script's model, {what} training took" in found["text"]
     dataset.encoding.numerics = dataset.encoding.numerics if numbers else []
     steps = next_steps(dataset, found, ["build_embeddings.py"], "out", 0.01)
     assert any(step["why"].startswith("Add the numeric") for step in steps) == numbers

@@ -209,7 +209,7 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
     if leak and (first or "--data" in given):
         add(f"Leave out '{leak}', if it is known only afterwards:", "--drop", leak)
     if first and (dates := _dates(dataset)):
-        add("Test it on the days to come:", "--split-by", dates[0])
+        add("Test it on the latest dates:", "--split-by", dates[0])
     if first:
         saved = ["--embeddings", str(output)]
         why = "Add the numeric columns:" if dataset.encoding.numerics else "Train the final model:"
@@ -221,7 +221,7 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
         add("Leave out what does not matter:", "--drop", useless[-1])
     if not first:
         other = str((seed + 1) % 2**32)
-        add("See how far another draw of chance changes the figures:", "--seed", other)
+        add("See how much the results change with another seed:", "--seed", other)
     return steps
 
 

@@ -168,7 +168,7 @@ def _precision_recall(actual, probability, positive):
         f"Precision and recall, for {positive}",
         axis(f"recall: share of {positive} found", 0, 1, percent=True),
         axis(f"precision: share that are {positive}", 0, 1, percent=True), marks,
-        f"Whoever wants to find more of {positive} must take more of the others with them.",
+        f"Finding more of {positive} means accepting more false alarms.",
     )  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def _over_time(target, actual, predicted, dates):
     return chart(
         "Error over time", axis("date", at[0] - 3 * width, at[-1] + 3 * width, ticks=ticks),
         axis(label, 0, float(np.fmax(means, high).max()) * 1.05), marks,
-        "A line that rises: the world moves away from what was learned.",
+        "A rising line means that the model is getting out of date.",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from data.training.scoring import featureless
 LEARNED_FROM, JUDGED_ON, CORRECTED_ON = 30_000, 20_000, 5_000  # rows at most
 ROUNDS = 100  # of trees; of several classes fewer, each with a tree a class
 NATIVE = 255  # categories at most that scikit-learn's trees take as categories
-NOTHING, LINEAR, TREES = "knowing nothing", "a linear model on one-hot columns", "boosted trees"
+NOTHING, LINEAR, TREES = "nothing", "a linear model on one-hot columns", "boosted trees"
 
 
 def peer_predictions(dataset, numbers, seed):

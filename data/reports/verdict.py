@@ -9,7 +9,7 @@ from data.reports.peers import LINEAR, NOTHING, TREES
 from data.training.scoring import row_losses
 
 EMBEDDINGS = "the categorical columns alone"
-EXPLODED = 3.0  # times the error of knowing nothing
+EXPLODED = 3.0  # times the error of the baseline
 LEFT, SQUARES_LEFT = 0.01, 0.001  # of what a baseline leaves unexplained: next to nothing
 BOTH_NEAR_ZERO = "both near zero"
 DOMINANT = 0.5  # of the squared error in one row of a hundred
@@ -100,8 +100,9 @@ def judge(target, actual, predicted, others, name, numbers, groups, note):
         other: BOTH_NEAR_ZERO if max(d.ours, d.theirs) < near_zero else d.words
         for other, d in found.items()
     }
-    level, opening, failed = _opening(found, words, name)
-    sentences = [f"{opening}{led}", _sizes(found, words, measure, len(actual))]
+    baseline = baseline_of(target)
+    level, opening, failed = _opening(found, words, name, baseline)
+    sentences = [f"{opening}{led}", _sizes(found, words, measure, len(actual), baseline)]
     if words.get(EMBEDDINGS, BOTH_NEAR_ZERO) != BOTH_NEAR_ZERO:
         sentences.append(_second_script_added(found[EMBEDDINGS], numbers))
     return {
@@ -112,7 +113,7 @@ def judge(target, actual, predicted, others, name, numbers, groups, note):
         "measure": {"title": measure.title, "note": f"{measure.note} {note}"},
         "comparisons": [
             {
-                "with": other,
+                "with": baseline if other == NOTHING else other,
                 "theirs": short(found[other].theirs),
                 "ours": f"{short(d.ours)} ({short(d.own[0])} to {short(d.own[1])})",
                 "change": change_text(d.change),
@@ -124,16 +125,24 @@ def judge(target, actual, predicted, others, name, numbers, groups, note):
     }
 
 
-def _opening(found, words, name):
+def baseline_of(target):
+    """What a model does that knows no column, the middle of a sentence."""
+    what = "mean" if target.task == "regression" else "class shares"
+    return f"always predicting the {what}"
+
+
+def _opening(found, words, name, baseline):
     """(level, what is to be said first, whether the training has failed)"""
     nothing = found[NOTHING]
     if not np.isfinite(nothing.ours) or nothing.ours > EXPLODED * nothing.theirs:
         times = nothing.ours / nothing.theirs
-        size = f"{times:,.0f} times" if np.isfinite(times) else "beyond all measure of"
-        return "bad", f"The training has failed: the error is {size} that of {NOTHING}.", True
+        size = "not a finite number"
+        if np.isfinite(times):
+            size = f"{times:,.0f} times that of {baseline}"
+        return "bad", f"The training has failed: the error is {size}.", True
     if words[NOTHING] != "better":
         what = "is worse than" if words[NOTHING] == "worse" else "is no better than"
-        return "bad", f"{name} is of no use: it {what} {NOTHING}.", True
+        return "bad", f"{name} is of no use: it {what} {baseline}.", True
     ahead = [other for other in (LINEAR, TREES) if words.get(other) == "better"]
     behind = [other for other in (LINEAR, TREES) if words.get(other) == "worse"]
     learned = f"{name} has learned something"
@@ -150,7 +159,7 @@ def _opening(found, words, name):
     return "fair", f"{learned}, about as much as {LINEAR} and {TREES}.", False
 
 
-def _sizes(found, words, measure, rows):
+def _sizes(found, words, measure, rows, baseline):
     """How much better or worse than each of the others, with intervals."""
     nothing = found[NOTHING]
     parts = [
@@ -160,7 +169,7 @@ def _sizes(found, words, measure, rows):
     ]
     text = (
         f"On {rows:,} test rows its {measure.name} is {short(nothing.ours)}, "
-        f"{_difference(nothing)} {NOTHING}"
+        f"{_difference(nothing)} {baseline}"
     )
     return f"{text}; {', '.join(parts)}." if parts else f"{text}."
 
@@ -178,18 +187,13 @@ def _difference(d):
 
 def _second_script_added(d, numbers):
     """What the final model has beside the first script's: numeric columns and a second training."""
-    what = "numeric columns and" if numbers else "the"
-    start = f"Beside {EMBEDDINGS}, which the first script learned from, {what} second "
+    what = "the numeric columns and the" if numbers else "the"
+    start = f"Compared with the first script's model, {what} second training "
     if d.words == "no clear difference":
-        return (
-            f"{start}training changed nothing clearly ({change_text(d.low)} to "
-            f"{change_text(d.high)})."
-        )
+        return f"{start}made no clear difference ({change_text(d.low)} to {change_text(d.high)})."
     done, where = ("took", "off") if d.change < 0 else ("added", "to")
     low, high = sorted((abs(d.low), abs(d.high)))
-    return (
-        f"{start}training {done} {abs(d.change):.0%} ({low:.0%} to {high:.0%}) {where} the error."
-    )
+    return f"{start}{done} {abs(d.change):.0%} ({low:.0%} to {high:.0%}) {where} the error."
 
 
 def dominance(losses):
