@@ -15,7 +15,6 @@ import math
 import numpy as np
 
 from data.reports.drawing import (
-    cannot_draw,
     matplotlib_for,
     new_figure,
     save,
@@ -193,12 +192,7 @@ def draw_charts(path_stem, charts, title="", columns=2, height=3.4):
         charts: list of charts, not empty.
         title: above all of them.
         columns: at most so many side by side; height: of each, in inches.
-
-    Returns:
-        None, or one sentence that says why there are no pictures.
     """
-    if reason := cannot_draw():
-        return reason
     columns = min(columns, len(charts))
     lines = -(-len(charts) // columns)
     with matplotlib_for(title + "".join(_texts(charts))):
@@ -216,7 +210,6 @@ def draw_charts(path_stem, charts, title="", columns=2, height=3.4):
         figure.get_layout_engine().execute(figure)  # once, not again for each file
         figure.set_layout_engine("none")
         save(figure, path_stem)
-    return None
 
 
 def _texts(charts):
