@@ -47,7 +47,7 @@ def hangs_on(dataset, predicted, metrics, history, column):
         _random_though_dated(dataset),
         _unknown_categories(dataset),
         _overfitted(history),
-        _drifted(dataset, metrics),
+        None if explains_all(metrics) else _drifted(dataset, metrics),
     ]
     return [sentence for sentence in found if sentence]
 
@@ -57,7 +57,7 @@ def _all_explained(metrics, column):
         return None
     return (
         f"Almost nothing is left to explain. If '{column}' is known only afterwards, leave it out: "
-        f"--drop {shlex.quote(column)}, where --data is given."
+        f"--drop {shlex.quote(column)}, beside --data."
     )
 
 
