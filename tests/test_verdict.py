@@ -20,8 +20,10 @@ from data.reports.importance import (
 from data.reports.intervals import half_width
 from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions, peers_note
 from data.reports.verdict import EMBEDDINGS, dominance, judge
+from data.tables.dataset import read_dataset
 from data.tables.encoding import Target, Vocabulary
 from data.tables.scaling import Numeric
+from data.tables.settings import RECORDED
 from data.training.scoring import relative_error, score
 
 REGRESSION = Target("price", "regression", "identity", 10.0, 3.0)
@@ -159,6 +161,30 @@ def test_rows_that_are_alike_are_not_taken_for_many_facts(settings):
             abs(ours.mean() - 2) > half_width(ours, groups),
         )
     assert (wrong <= 12).all()
+
+
+@pytest.mark.parametrize("option", ["group", "split_by"])
+def test_groups_and_days_are_those_of_the_table(tmp_path, option):
+    random = np.random.default_rng(0)
+    seconds = np.sort(random.integers(0, 200 * 86_400, 1500))
+    table = pd.DataFrame({
+        "customer": [f"c{i}" for i in random.integers(0, 200, 1500)],
+        "when": (pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, "s")).astype(str),
+        "shop": random.choice(list("abcd"), 1500), "sales": random.normal(10, 3, 1500),
+    })  # fmt: skip
+    table.to_csv(tmp_path / "sales.csv", index=False)
+    settings = {name: keywords.get("default") for name, keywords in RECORDED.items()} | {
+        "seed": 0, "data": [str(tmp_path / "sales.csv")], "target": "sales", "validation_data": [],
+        "test_data": [], option: "customer" if option == "group" else "when",
+    }  # fmt: skip
+    dataset = read_dataset(settings, tmp_path)
+    rows = dataset.split["test"][:]
+    groups, _ = drawn_together(dataset, rows)
+    alike = table["customer"] if option == "group" else table["when"].str[:10]
+    expected = pd.factorize(alike[rows])[0]
+    assert (
+        10 < len(set(expected)) == len(set(groups)) == len(set(zip(groups, expected, strict=True)))
+    )
 
 
 def test_too_few_groups_are_told():
