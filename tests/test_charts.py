@@ -10,8 +10,10 @@ from test_verdict import BINARY, REGRESSION, both, make_dataset
 
 from data.reports.charts import axis, draw_charts
 from data.reports.effects import category_effects, number_effects
+from data.reports.intervals import mean_interval
 from data.reports.outcomes import outcome_charts, threshold_counts
 from data.tables.encoding import Target
+from data.tables.scaling import Numeric
 
 LOG = Target("sales", "regression", "log1p", 2.0, 1.0)
 MANY = Target("kind", "multiclass", classes=[f"class {k}" for k in range(14)])
@@ -78,6 +80,20 @@ def test_every_kind_of_target_has_its_pictures(tmp_path, target, rows):
     assert (tmp_path / "all.png").is_file() and (tmp_path / "all.svg").is_file()
 
 
+def test_right_predictions_of_a_long_tail_look_right():
+    random = np.random.default_rng(0)
+    middle = random.uniform(3, 4, 5000)
+    actual = np.exp(middle + random.normal(0, 1, 5000))
+    predicted = np.exp(np.column_stack([middle + 0.5, middle]))  # mean and median
+    charts = outcome_charts(LOG, actual, predicted)
+    errors = next(
+        chart for chart in charts if chart["title"] == "Errors by size of the prediction: sales"
+    )
+    medians = next(mark["y"] for mark in errors["marks"] if mark["name"] == "median")
+    assert len(medians) == 10 and np.abs(medians).max() < 6
+    assert errors["y"]["label"] == "actual − predicted median of sales"
+
+
 def test_the_positive_class_is_named():
     charts = outcome_charts(BINARY, *outcome(BINARY))
     assert all("yes" in chart["title"] for chart in charts)
@@ -139,6 +155,49 @@ def test_effects_follow_the_model(tmp_path, target):
     draw_charts(tmp_path / "effects", [number, tells, noise])
 
 
+def test_numbers_are_predicted_one_column_at_a_time():
+    dataset, asked = make_dataset(), []
+
+    def predict(codes, numbers):
+        asked.append(len(codes))
+        return both(numbers[:, 0])
+
+    names = [f"number {j}" for j in range(30)]
+    dataset.encoding.numerics = [Numeric(name, 0.0, 1.0, 0) for name in names]
+    numbers = np.random.default_rng(0).normal(size=(3000, 30)).astype("float32")
+    dataset.encoded.numbers = lambda rows: numbers[rows]
+    flat = number_effects(dataset, predict, names[1:])
+    assert len(flat) == 29 and max(asked) <= 300 * 17
+    (steep,) = number_effects(dataset, predict, names[:1])
+    reach = [np.ptp(chart["marks"][-1]["y"]) for chart in (*flat, steep)]
+    assert max(reach[:-1]) < 1e-3 < 3 < reach[-1]
+
+
+def interval(chart):
+    return next(mark for mark in chart["marks"] if (mark["name"] or "").endswith("95% interval"))
+
+
+def test_no_interval_says_that_all_is_known():
+    actual, _ = outcome(BINARY, 100)
+    certain = np.column_stack([1 - actual, actual])  # right in every row
+    for chart in (outcome_charts(BINARY, actual, certain)[1],
+                  outcome_charts(MANY, actual, np.eye(14)[actual])[1]):  # fmt: skip
+        box = interval(chart)
+        along = "y" if "Calibration" in chart["title"] else "x"
+        assert (np.subtract(box[f"{along}1"], box[f"{along}0"]) > 0.02).all()
+
+
+def test_the_spread_of_few_rows_is_not_known():
+    assert mean_interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(
+        (3 - 1.96 * np.sqrt(2.5 / 5), 3 + 1.96 * np.sqrt(2.5 / 5))
+    )
+    assert np.isnan(mean_interval(np.arange(4.0))).all()
+    actual, predicted = outcome(REGRESSION, 8)
+    over_time = outcome_charts(REGRESSION, actual, predicted, np.arange(8.0))[-1]
+    assert interval(over_time)["x0"] == [] and len(over_time["marks"][1]["x"]) == 2
+    json.dumps(over_time, allow_nan=False)
+
+
 def test_axes_have_a_few_round_ticks():
     shares = [text for _, text in axis("x", 0, 1, percent=True)["ticks"]]
     assert shares[0] == "0%" and shares[-1] == "100%"
@@ -150,8 +209,24 @@ def test_axes_have_a_few_round_ticks():
     assert all(math.isfinite(v) for v, _ in axis("x", np.nan, np.inf)["ticks"])
 
 
+def test_what_differs_little_beside_its_size_stays_apart():
+    scale = axis("id", 10_000_001, 10_000_500)
+    assert (scale["low"], scale["high"]) == (10_000_001, 10_000_500)
+    assert len({value for value, _ in scale["ticks"]}) == len(scale["ticks"])
+    actual, predicted = outcome(REGRESSION, 720)
+    hours = 19_700 + np.arange(720) / 240  # three days
+    chart = outcome_charts(REGRESSION, actual, predicted, hours)[-1]
+    (x,) = (mark["x"] for mark in chart["marks"] if mark["kind"] == "line")
+    assert len(set(x)) == 24 and np.ptp(np.diff(x)) < 1e-3
+    json.dumps(chart, allow_nan=False)
+
+
 def test_dates_are_dates():
     actual, predicted = outcome(REGRESSION, 300)
     days = (pd.date_range("2024-01-01", periods=300) - pd.Timestamp("1970-01-01")).days
     chart = outcome_charts(REGRESSION, actual, predicted, np.asarray(days, float))[-1]
     assert chart["x"]["ticks"][0][1] == "Jan 2024"
+    chart = outcome_charts(REGRESSION, actual[:90], predicted[:90], np.asarray(days[:90], float))[
+        -1
+    ]
+    assert chart["x"]["ticks"][0][1] == "15 Jan"  # the middle of the first 30 days

@@ -289,10 +289,9 @@ def test_a_map_that_misleads_is_told():
 def test_without_matplotlib_it_says_so_in_one_sentence(tmp_path):
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        "from data.reports.charts import draw_charts\n"
-        "from data.reports.pictures import draw_pictures\n"
+        "from data.reports.pictures import draw_found, draw_pictures\n"
         f"print(draw_pictures({str(tmp_path)!r}, {{}}, {{}}, None))\n"
-        f"assert draw_charts({str(tmp_path / 'curves')!r}, [{{}}]).startswith('no pictures')\n"
+        f"assert draw_found({str(tmp_path)!r}, {{}}, None).startswith('no pictures')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

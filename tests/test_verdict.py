@@ -7,18 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.reports.advice import command_of, hangs_on, next_steps, shareable
-from data.reports.bootstrap import paired_difference
+from data.reports import peers
+from data.reports.advice import command_of, explains_all, hangs_on, next_steps, shareable
+from data.reports.bootstrap import drawn_together, paired_difference
+from data.reports.comparison import change_by_embeddings
 from data.reports.importance import (
     column_groups,
     importance_report,
     permutation_importance,
     unimportant,
 )
-from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions
+from data.reports.intervals import half_width
+from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions, peers_note
 from data.reports.verdict import EMBEDDINGS, dominance, judge
+from data.tables.dataset import read_dataset
 from data.tables.encoding import Target, Vocabulary
 from data.tables.scaling import Numeric
+from data.tables.settings import RECORDED
 from data.training.scoring import relative_error, score
 
 REGRESSION = Target("price", "regression", "identity", 10.0, 3.0)
@@ -49,10 +54,34 @@ def make_dataset(target=REGRESSION, rows=3000, roles=None, **settings):
         target=values,
         prior=train.mean() if target.task == "regression" else np.bincount(train) / len(train),
         split=dict(zip(("train", "validation", "test"), parts, strict=True)),
-        settings={"seed": 0, "split_by": None, "test_data": [], "dates": ["day"]} | settings,
+        settings={
+            "seed": 0,
+            "split_by": None,
+            "group": None,
+            "test_data": [],
+            "validation_data": [],
+            "dates": ["day"],
+        }
+        | settings,
         roles=roles or columns | {"day": SimpleNamespace(role="date")},
-        table=SimpleNamespace(source_rows=lambda r: r),
+        table=make_table(rows),
     )
+
+
+def make_table(rows):
+    """The table of that dataset: each customer has 25 rows, and so has each shift of a day."""
+    values = {"customer": np.arange(rows) // 25, "shift": np.arange(rows) // 25 / 2}
+    return SimpleNamespace(
+        source_rows=lambda r: r, dictionaries={}, numeric=["customer"],
+        values=lambda column: values["customer" if column == "customer" else "shift"],
+    )  # fmt: skip
+
+
+def scores(test, validation):
+    """Metrics of a regression, beside a baseline that is ten times as bad."""
+    baseline = {"rmse": 10 * test, "r2": 0.0}
+    return {"test": {"rmse": test, "r2": 0.99}, "validation": {"rmse": validation, "r2": 0.99},
+            "baseline": baseline}  # fmt: skip
 
 
 def history(loss=1.0, val_loss=1.1, rate=0.004):
@@ -61,8 +90,21 @@ def history(loss=1.0, val_loss=1.1, rate=0.004):
 
 def judged(ours, others, target=REGRESSION, actual=None):
     actual = np.random.default_rng(1).normal(10, 3, 2000) if actual is None else actual
-    return actual, judge(target, actual, ours(actual), {n: f(actual) for n, f in others.items()},
-                         "The model")  # fmt: skip
+    others = {name: predict(actual) for name, predict in others.items()}
+    return actual, judge_alone(target, actual, ours(actual), others)
+
+
+def judge_alone(target, actual, predicted, others, numbers=True):
+    """The verdict where no two rows are alike."""
+    return judge(target, actual, predicted, others, "The model", numbers, alone(actual), "A note.")
+
+
+def difference(ours, theirs, root=False):
+    return paired_difference(ours, theirs, root, alone(ours))
+
+
+def alone(rows):
+    return np.arange(len(rows))
 
 
 def off_by(size, seed=0):
@@ -87,9 +129,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(rows):
     held = 0
     for seed in range(60):
         random = np.random.default_rng(seed)
-        found = paired_difference(
-            random.exponential(0.8, rows), random.exponential(1.0, rows), root=False
-        )
+        found = difference(random.exponential(0.8, rows), random.exponential(1.0, rows))
         held += found.low <= -0.2 <= found.high
     assert 50 <= held <= 60
 
@@ -97,12 +137,60 @@ def test_intervals_hold_the_truth_as_often_as_they_say(rows):
 def test_a_difference_inside_the_noise_is_none_and_pairs_count():
     random = np.random.default_rng(0)
     ours = random.exponential(1, 500)
-    assert paired_difference(ours, random.permutation(ours), False).words == "no clear difference"
+    assert difference(ours, random.permutation(ours)).words == "no clear difference"
     # the same rows, each a little harder for the other: clear, though less than the noise
-    found = paired_difference(ours, 1.02 * ours, False)
+    found = difference(ours, 1.02 * ours)
     assert found.words == "better" and found.high < 0
-    assert paired_difference(1.02 * ours, ours, False).words == "worse"
-    assert paired_difference(ours, ours, True).words == "no clear difference"
+    assert difference(1.02 * ours, ours).words == "worse"
+    assert difference(ours, ours, root=True).words == "no clear difference"
+
+
+@pytest.mark.parametrize("settings", [{"group": "customer"}, {"split_by": "day"}])
+def test_rows_that_are_alike_are_not_taken_for_many_facts(settings):
+    groups, note = drawn_together(make_dataset(**settings), np.arange(2000))
+    size = 25 if "group" in settings else 50
+    assert np.array_equal(groups, np.arange(2000) // size)
+    assert f"those of the same {settings.get('group', 'day')} together" in note
+    wrong = np.zeros(2)
+    for seed in range(100):  # no model is better, but each has customers whom it suits
+        random = np.random.default_rng(seed)
+        ours = np.repeat(random.normal(2, 0.3, 2000 // size), size) + random.normal(0, 0.3, 2000)
+        found = paired_difference(ours, np.full(2000, 2.0), False, groups)
+        wrong += (
+            found.words != "no clear difference",
+            abs(ours.mean() - 2) > half_width(ours, groups),
+        )
+    assert (wrong <= 12).all()
+
+
+@pytest.mark.parametrize("option", ["group", "split_by"])
+def test_groups_and_days_are_those_of_the_table(tmp_path, option):
+    random = np.random.default_rng(0)
+    seconds = np.sort(random.integers(0, 200 * 86_400, 1500))
+    table = pd.DataFrame({
+        "customer": [f"c{i}" for i in random.integers(0, 200, 1500)],
+        "when": (pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, "s")).astype(str),
+        "shop": random.choice(list("abcd"), 1500), "sales": random.normal(10, 3, 1500),
+    })  # fmt: skip
+    table.to_csv(tmp_path / "sales.csv", index=False)
+    settings = {name: keywords.get("default") for name, keywords in RECORDED.items()} | {
+        "seed": 0, "data": [str(tmp_path / "sales.csv")], "target": "sales", "validation_data": [],
+        "test_data": [], option: "customer" if option == "group" else "when",
+    }  # fmt: skip
+    dataset = read_dataset(settings, tmp_path)
+    rows = dataset.split["test"][:]
+    groups, _ = drawn_together(dataset, rows)
+    alike = table["customer"] if option == "group" else table["when"].str[:10]
+    expected = pd.factorize(alike[rows])[0]
+    assert (
+        10 < len(set(expected)) == len(set(groups)) == len(set(zip(groups, expected, strict=True)))
+    )
+
+
+def test_too_few_groups_are_told():
+    groups, note = drawn_together(make_dataset(group="customer"), np.arange(100))
+    assert np.array_equal(groups, np.arange(100))
+    assert "the same customer are alike, the intervals are too narrow: with only 4" in note
 
 
 # --------------------------------------------------------------------------------------- the words
@@ -134,9 +222,10 @@ def test_trees_that_do_better_are_told():
 @pytest.mark.parametrize(
     ("ours", "words"),
     [
-        (nothing, "no better than knowing nothing"),
-        (off_by(4), "worse than knowing nothing"),
-        (lambda actual: both(actual * 1e4), "The training has failed: the error is"),
+        (nothing, "no better than always predicting the mean"),
+        (off_by(4), "worse than always predicting the mean"),
+        (lambda actual: both(actual * 1e4), "times that of always predicting the mean"),
+        (lambda actual: both(actual * np.nan), "failed: the error is not a finite number."),
     ],
 )
 def test_a_result_that_is_no_good_says_so_and_what_to_try(ours, words):
@@ -154,8 +243,9 @@ def test_numbers_are_spoken_of_only_where_there_are_some(numbers):
     dataset = make_dataset()
     actual = dataset.target[dataset.split["test"]]
     others = {NOTHING: nothing(actual), EMBEDDINGS: both(actual + 2.0)}
-    found = judge(REGRESSION, actual, both(actual + 0.5), others, "The model", numbers)
-    assert ("numeric columns" in found["text"]) == numbers
+    found = judge_alone(REGRESSION, actual, both(actual + 0.5), others, numbers)
+    what = "the numeric columns and the second" if numbers else "the second"
+    assert f"Compared with the first script's model, {what} training took" in found["text"]
     dataset.encoding.numerics = dataset.encoding.numerics if numbers else []
     steps = next_steps(dataset, found, ["build_embeddings.py"], "out", 0.01)
     assert any(step["why"].startswith("Add the numeric") for step in steps) == numbers
@@ -168,11 +258,10 @@ def test_one_row_that_carries_the_error_is_told_and_does_not_decide():
     dataset.target[test[7]] = 4000.0
     actual = dataset.target[test]
     predicted = both(np.where(actual == 4000.0, 12.0, actual + 0.5))
-    metrics = {"test": {"rmse": 150.0}, "validation": {"rmse": 140.0}}
-    (sentence, *_) = hangs_on(dataset, predicted, metrics, history())
+    (sentence, *_) = hangs_on(dataset, predicted, scores(150.0, 140.0), history(), "tells")
     assert "One test row of 750 carries 100% of the squared error" in sentence
     assert f"row {test[7]} " in sentence and "0.5" in sentence
-    found = judge(REGRESSION, actual, predicted, {NOTHING: nothing(actual)}, "The model")
+    found = judge_alone(REGRESSION, actual, predicted, {NOTHING: nothing(actual)})
     assert "mean absolute error" in found["text"] and found["words"][NOTHING] == "better"
     assert dominance(np.ones(1000)) == (pytest.approx(0.01), 10)
 
@@ -186,19 +275,52 @@ def test_what_a_result_hangs_on():
     dataset.split["test"] = dataset.split["test"][:200]
     predicted = np.full((200, 2), 0.5)
     metrics = {"test": {"log_loss": 0.7}, "validation": {"log_loss": 0.4}}
-    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9)))
+    metrics["baseline"] = {"log_loss": 0.9}
+    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9), "tells"))
     for words in ("200 test rows only", "fewer than 30 test rows: yes", "dates (day)",
                   "noise (100%)", "It overfits", "0.7 on test rows and 0.4"):  # fmt: skip
         assert words in text
-    calm = hangs_on(make_dataset(split_by="day"), both(make_dataset().target[2250:]), {
-        "test": {"rmse": 1.0}, "validation": {"rmse": 1.1}}, history())  # fmt: skip
-    assert calm == []
+    dataset = make_dataset(split_by="day")
+    predicted = both(dataset.target[2250:])
+    assert hangs_on(dataset, predicted, scores(1.0, 1.1), history(), "tells") == []
+
+
+def test_a_column_that_tells_the_target_itself_is_named():
+    found = {"test": {"rmse": 0.1, "r2": 0.9995}, "validation": {"rmse": 0.2, "r2": 0.9991},
+             "baseline": {"rmse": 9.0, "r2": 0.0}}  # fmt: skip
+    dataset = make_dataset(split_by="day")
+    predicted = both(dataset.target[2250:])
+    (sentence,) = hangs_on(dataset, predicted, found, history(), "the status")
+    assert "'the status' is known only afterwards" in sentence
+    assert "--drop 'the status'" in sentence
+    found = {"test": {"log_loss": 0.001}, "baseline": {"log_loss": 0.69}}
+    assert explains_all(found) and not explains_all({**found, "test": {"log_loss": 0.01}})
+    verdict = {"failed": False, "words": {NOTHING: "better"}}
+    given = ["build_embeddings.py", "--data", "f.csv"]
+    step, *others = next_steps(dataset, verdict, given, "out", 0.01, ["noise"], 0, "the status")
+    assert step["command"] == "python build_embeddings.py --data f.csv --drop 'the status'"
+    assert not any("--drop" in other["command"] for other in others)
+    # which the second script takes with a table of its own alone
+    steps = next_steps(dataset, verdict, ["build_embed_model.py"], "out", 0.01, (), 0, "status")
+    assert not any("--drop" in step["command"] for step in steps)
+
+
+def test_models_that_leave_nothing_are_not_ranked():
+    others = {NOTHING: nothing, LINEAR: off_by(0.04, 1), TREES: off_by(0.01, 2)}
+    _, verdict = judged(off_by(0.02), others | {EMBEDDINGS: off_by(0.03, 3)})
+    assert verdict["words"] == {NOTHING: "better"} | dict.fromkeys(
+        (LINEAR, TREES, EMBEDDINGS), "both near zero"
+    )
+    assert "trees" not in verdict["text"] and "second training" not in verdict["text"]
+    assert verdict["text"].startswith("The model leaves almost nothing unexplained")
 
 
 def test_commands_are_those_of_the_run_and_safe_to_copy():
     verdict = {"failed": False, "words": {NOTHING: "better"}}
     given = ["build_embeddings.py", "--data", "/home/me/my sales.csv", "--target", "a b"]
-    first, second, third = next_steps(make_dataset(), verdict, given, "out/my set", 0.01, ["noise"])
+    first, second, third = next_steps(
+        make_dataset(), verdict, given, "out/my set", 0.01, ["day_week", "noise"]
+    )
     assert shlex.split(first["command"])[2:] == [*given[1:], "--split-by", "day"]
     assert shlex.split(second["command"])[1:] == [
         "build_embed_model.py", "--embeddings", "out/my set",
@@ -208,6 +330,41 @@ def test_commands_are_those_of_the_run_and_safe_to_copy():
     assert command_of("s.py", ["--drop", "a", "b", "--seed", "3"], "--drop", "c") == (
         "python s.py --seed 3 --drop a b c"
     )
+
+
+@pytest.mark.parametrize("given", [["--drop=a"], ["--drop", "a"]])
+def test_columns_to_drop_come_beside_those_that_are_dropped(given):
+    assert command_of("s.py", [*given, "--seed=3"], "--drop", "b") == (
+        "python s.py --seed=3 --drop a b"
+    )
+    failed = {"failed": True, "words": {}}
+    (step,) = next_steps(make_dataset(), failed, ["s.py", "--learning-rate=5"], "out", 5.0)
+    assert step["command"] == "python s.py"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({}, "results vary that much from one random split to the next"),
+        ({"split_by": "day"}, "the later rows by day are not like those before"),
+        ({"split_by": "day", "test_data": ["f.csv"]}, "the rows of these files are not alike"),
+        ({"validation_data": ["f.csv"]}, "the rows of these files are not alike"),
+    ],
+)
+def test_why_test_rows_are_worse_than_validation_rows(settings, why):
+    dataset = make_dataset(**settings)
+    predicted = both(dataset.target[dataset.split["test"]])
+    assert why in hangs_on(dataset, predicted, scores(2.0, 1.0), history(), "tells")[-1]
+
+
+def test_a_comparison_does_not_choose_by_the_test_rows():
+    others = ("boosted trees", "random forest", "nearest neighbours")
+    errors = {(name, vectors): 1.0 for name in others for vectors in ("codes", "embeddings")}
+    ours = (("scratch", 1.0), ("frozen", 1.1), ("fine-tuned", 0.9))
+    errors |= {("our network", vectors): error for vectors, error in ours}
+    lines = [(*names, 9, error) for names, error in errors.items()]
+    said = change_by_embeddings(pd.DataFrame(lines, columns=["model", "input", "rows", "rmse"]))
+    assert said.endswith("our network +10% with frozen ones, our network -10% with fine-tuned ones")
 
 
 def test_mape_is_left_out_where_it_means_nothing():
@@ -237,6 +394,48 @@ def test_peers_learn_what_there_is_and_numbers_only_where_they_may(target):
     for kind in errors:
         assert max(errors[kind][1:]) < 0.7 * errors[kind][0]
     assert errors["with"][1] < 0.8 * errors["without"][1]
+
+
+def test_what_the_peers_learned_from_is_told(monkeypatch):
+    assert peers_note(make_dataset()).endswith("trees have scikit-learn's default settings.")
+    monkeypatch.setattr(peers, "LEARNED_FROM", 1000)
+    assert peers_note(make_dataset()).endswith(
+        "settings; they learned from 1,000 of 1,500 training rows."
+    )
+    many = Target("kind", "multiclass", classes=list(range(10)))
+    dataset = make_dataset(BINARY)
+    dataset.encoding.target = many
+    assert "but 20 rounds of trees, not 100;" in peers_note(dataset)
+    assert peers_note(dataset).endswith("learned from 500 of 1,500 training rows.")
+
+
+def test_importance_is_no_surer_than_there_are_groups():
+    width = {}
+    for group in (None, "customer"):
+        dataset = make_dataset(group=group)
+        codes = np.random.default_rng(1).integers(2, 12, (120, 4))  # of each customer
+        dataset.encoded.codes = lambda rows, codes=codes: codes[rows // 25]
+        dataset.target = codes[np.arange(3000) // 25, 0].astype("float64")
+        predict, groups = lambda codes, _: both(codes[:, 0]), {"tells": ([0], [])}
+        found = permutation_importance(dataset, predict, groups)
+        width[group] = found["high"][0] - found["low"][0]
+    assert width["customer"] > 2 * width[None]
+
+
+def test_a_column_that_few_rows_cannot_judge_is_not_called_useless():
+    found = pd.DataFrame({
+        "column": ["store", "price", "day", "noise"], "importance": [0.5, 0.11, 0.02, 0.0],
+        "low": [0.4, -0.1, -0.01, -0.001], "high": [0.6, 0.3, 0.05, 0.001],
+        "share": [1.0, 0.22, 0.04, 0.0], "rows": 500, "std": 0.0, "repeats": 5,
+    })  # fmt: skip
+    assert unimportant(found) == ["noise"]
+    text = importance_report(found)["text"]
+    assert text.startswith(
+        "store matters most. Without noise the model is no worse. For price and day these 500 rows "
+        "cannot tell. Columns"
+    )
+    assert importance_report(found[1:3].reset_index())["text"].startswith("For price and day these")
+    assert importance_report(found[3:].reset_index())["text"].startswith("No column matters")
 
 
 def test_importance_finds_what_tells_and_takes_a_date_as_one():

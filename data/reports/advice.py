@@ -7,7 +7,7 @@ import numpy as np
 
 from data.cli import command as command_here
 from data.reports.peers import TREES
-from data.reports.verdict import dominance, rows_text, short
+from data.reports.verdict import LEFT, SQUARES_LEFT, dominance, rows_text, short
 from data.tables.encoding import UNSEEN
 from data.tables.sql import is_database, without_password
 
@@ -19,23 +19,46 @@ OVERFITTED = 1.5  # validation loss, as a multiple of the training loss
 DRIFTED = 1.25  # test error, as a multiple of that of the validation rows
 
 
-def hangs_on(dataset, predicted, metrics, history):
+def explains_all(metrics):
+    """Whether almost nothing is left to explain, which a column does that tells the target itself.
+
+    Args:
+        metrics: dict with "test" and "baseline".
+    """
+    test, baseline = metrics["test"], metrics["baseline"]
+    if "log_loss" in test:
+        return test["log_loss"] < LEFT * baseline["log_loss"]
+    return (test["r2"] or 0) > 1 - SQUARES_LEFT
+
+
+def hangs_on(dataset, predicted, metrics, history, column):
     """What a result depends on, list of sentences.
 
     Args:
-        predicted: of all test rows; metrics: dict with "test" and "validation".
+        predicted: of all test rows; metrics: dict with "test", "validation" and "baseline".
         history: DataFrame of the training, one row an epoch.
+        column: the most important one.
     """
     found = [
+        _all_explained(metrics, column),
         _dominant_rows(dataset, predicted),
         _few_rows(dataset),
         _few_of_a_class(dataset),
         _random_though_dated(dataset),
         _unknown_categories(dataset),
         _overfitted(history),
-        _drifted(dataset, metrics),
+        None if explains_all(metrics) else _drifted(dataset, metrics),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _all_explained(metrics, column):
+    if not explains_all(metrics):
+        return None
+    return (
+        f"Almost nothing is left to explain. If '{column}' is known only afterwards, leave it out: "
+        f"--drop {shlex.quote(column)}, beside --data."
+    )
 
 
 def _dominant_rows(dataset, predicted):
@@ -142,27 +165,29 @@ def _drifted(dataset, metrics):
     if not max(ratio, 1 / ratio) > DRIFTED:
         return None
     name = {"rmse": "root mean squared error", "log_loss": "log loss"}[measure]
-    ordered = dataset.settings["split_by"]
-    why = (
-        f"the later rows by {ordered} are not like those before"
-        if ordered
-        else "so much lies between one draw of the rows and another"
-    )
+    settings = dataset.settings
+    if settings["test_data"] or settings["validation_data"]:
+        why = "the rows of these files are not alike"
+    elif settings["split_by"]:
+        why = f"the later rows by {settings['split_by']} are not like those before"
+    else:
+        why = "results vary that much from one random split to the next"
     return (
         f"The {name} is {short(test[measure])} on test rows and {short(validation[measure])} on "
         f"validation rows: {why}."
     )
 
 
-def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), seed=0):
+def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), seed=0, leak=None):
     """What to try next, list of {"why": sentence, "command": text}.
 
     Args:
         verdict: of `data.reports.verdict.judge`; arguments: sys.argv of the run.
         output: folder of the set.
         learning_rate: that it was trained with.
-        useless: categorical columns that do not matter.
+        useless: categorical columns that do not matter, the least important last.
         seed: of the training.
+        leak: a column that may tell the target itself, or None.
     """
     script, steps = Path(arguments[0]).name, []
     first = script == "build_embeddings.py"
@@ -170,8 +195,9 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
     def add(why, *tokens, name=script, old=arguments[1:]):
         steps.append({"why": why, "command": command_of(name, old, *tokens)})
 
+    given = {argument.partition("=")[0] for argument in arguments}
     if verdict["failed"]:
-        if "--learning-rate" in arguments:
+        if "--learning-rate" in given:
             add("Train at the usual rate:", "--learning-rate", None)
         else:
             add(
@@ -180,19 +206,22 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
                 f"{learning_rate / 10:.1g}",
             )
         return steps
+    if leak and (first or "--data" in given):
+        add(f"Leave out '{leak}', if it is known only afterwards:", "--drop", leak)
     if first and (dates := _dates(dataset)):
-        add("Test it on the days to come:", "--split-by", dates[0])
+        add("Test it on the latest dates:", "--split-by", dates[0])
     if first:
         saved = ["--embeddings", str(output)]
         why = "Add the numeric columns:" if dataset.encoding.numerics else "Train the final model:"
         add(why, name="build_embed_model.py", old=saved)
-    elif verdict["words"].get(TREES) == "worse" and "--compare" not in arguments:
+    elif verdict["words"].get(TREES) == "worse" and "--compare" not in given:
         add("See whether the vectors make the trees better still:", "--compare")
-    if first and useless and len(useless) < len(dataset.encoding.vocabularies):
-        add("Leave out what does not matter:", "--drop", *useless[:5])
+    if first and useless and not leak and len(useless) < len(dataset.encoding.vocabularies):
+        # One at a time: two that say the same hide each other, and only one of them may go.
+        add("Leave out what does not matter:", "--drop", useless[-1])
     if not first:
         other = str((seed + 1) % 2**32)
-        add("See how far another draw of chance changes the figures:", "--seed", other)
+        add("See how much the results change with another seed:", "--seed", other)
     return steps
 
 
@@ -203,6 +232,9 @@ def command_of(script, arguments, option=None, *values):
     without its password, which is given in the environment.
     """
     arguments = [_bare(argument) for argument in arguments]
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            arguments[place : place + 1] = argument.split("=", 1)
     if option in arguments:
         start = arguments.index(option)
         stop = start + 1

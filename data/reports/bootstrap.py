@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.tables.groups import groups_of
+from data.tables.order import order_of
+
 DRAWS = 1000
-GROUPS = 2000  # more rows are drawn in so many groups, made up at random
+MOST_GROUPS = 2000  # more are drawn in so many bundles, made up at random
+FEW_GROUPS = 10  # fewer do not tell how much groups differ
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,56 @@ class Difference:
         return "better" if self.high < 0 else "worse" if self.low > 0 else "no clear difference"
 
 
-def paired_difference(ours, theirs, root, seed=0):
-    """The difference of two errors on the same rows, with a paired bootstrap over these rows.
+def drawn_together(dataset, rows):
+    """Which rows are alike, so that an interval has to draw them together: those of a group, else
+    those of a day, or of another value of the column that splits the table.
+
+    Args:
+        rows: int64 [n], row numbers.
+
+    Returns:
+        (int64 [n], the group of each row; a note on the intervals, one or two sentences)
+    """
+    settings, together, narrow = dataset.settings, "", ""
+    values = groups = np.arange(len(rows))
+    if column := settings["group"]:
+        values = groups_of(dataset.table, column).values[rows]
+    elif column := settings["split_by"]:
+        order = order_of(dataset.table, settings)
+        values = order.values[rows]
+        if order.shown == "date":
+            values, column = np.floor(values), "day"
+    if column:
+        distinct, found = np.unique(values, return_inverse=True)
+        if len(distinct) >= FEW_GROUPS:
+            groups, together = found, f", those of the same {column} together"
+        else:
+            narrow = (
+                f" If rows of the same {column} are alike, the intervals are too narrow: with only "
+                f"{len(distinct)} of these, all rows are taken as independent."
+            )
+    return groups, (
+        f"The intervals come from drawing the test rows anew{together} (a paired bootstrap, "
+        f"{DRAWS:,} times): where one holds 0%, the difference may be chance.{narrow}"
+    )
+
+
+def paired_difference(ours, theirs, root, groups, seed=0):
+    """The difference of two errors on the same rows, with a paired bootstrap over their groups.
 
     Args:
         ours, theirs: float [rows], the loss of each row.
         root: whether the error is the root of the mean loss, else the mean itself.
+        groups: int [rows], of `drawn_together`.
     """
     random = np.random.default_rng(seed)
-    losses = np.column_stack([ours, theirs, np.ones(len(ours))])
-    if len(losses) > GROUPS:
-        group = random.permutation(len(losses)) % GROUPS
-        losses = np.column_stack([np.bincount(group, column, GROUPS) for column in losses.T])
-    drawn = random.multinomial(len(losses), np.full(len(losses), 1 / len(losses)), DRAWS) @ losses
+    if (count := groups.max() + 1) > MOST_GROUPS:
+        groups = random.permutation(count)[groups] % MOST_GROUPS
+    parts = (ours, theirs, np.ones(len(ours)))
+    sums = np.column_stack([np.bincount(groups, part) for part in parts])
+    drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), DRAWS) @ sums
     with np.errstate(all="ignore"):
-        means = np.vstack([losses.sum(axis=0), drawn])
+        means = np.vstack([sums.sum(axis=0), drawn])
         errors = means[:, :2] / means[:, 2:]
         errors = np.sqrt(errors) if root else errors
         changes = errors[:, 0] / errors[:, 1] - 1

@@ -9,12 +9,12 @@ A chart is a dict that JSON can hold:
 Colours are names of `data.reports.palette`.
 """
 
+import itertools
 import math
 
 import numpy as np
 
 from data.reports.drawing import (
-    cannot_draw,
     matplotlib_for,
     new_figure,
     save,
@@ -28,7 +28,12 @@ from data.reports.palette import light
 
 def chart(title, x, y, marks, note=""):
     """A chart; marks that are None are left out."""
-    marks = [mark for mark in marks if mark is not None]
+    axes = {"x": x, "x0": x, "x1": x, "y": y, "y0": y, "y1": y}
+    marks = [
+        {key: _rounded(part, axes[key]) if key in axes else part for key, part in mark.items()}
+        for mark in marks
+        if mark is not None
+    ]
     return {"title": title, "note": note, "x": x, "y": y, "marks": marks}
 
 
@@ -48,9 +53,11 @@ def axis(label, low, high, log=False, ticks=None, percent=False):
         values = _log_ticks(low, high) if log else _linear_ticks(low, high)
         step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
         ticks = [(value, number_text(value, None if log else step, percent)) for value in values]
-    ticks = [[_rounded(value), text] for value, text in ticks]
-    return {"label": label, "low": _rounded(low), "high": _rounded(high), "log": log,
-            "ticks": ticks}  # fmt: skip
+    scale = {"label": label, "low": float(low), "high": float(high), "log": log}
+    values = _rounded([low, high, *(value for value, _ in ticks)], scale)
+    texts = [text for _, text in ticks]
+    ticks = list(map(list, zip(values[2:], texts, strict=True)))
+    return scale | {"low": values[0], "high": values[1], "ticks": ticks}
 
 
 def spread_axis(label, values, room=0.06, **options):
@@ -80,10 +87,15 @@ def dots(x, y, colour, name=None, size=3, tips=None):
 
 
 def boxes(x0, x1, y0, y1, colour, name=None, shades=None, texts=None, tips=None):
-    """Rectangles: bars, or cells whose shade (0 to 1) tells a share, with texts in them."""
-    return {"kind": "boxes", "x0": _list(x0), "x1": _list(x1), "y0": _list(y0), "y1": _list(y1),
-            "colour": colour, "name": name, "shades": None if shades is None else _list(shades),
-            "texts": texts, "tips": tips}  # fmt: skip
+    """Rectangles: bars, or cells whose shade (0 to 1) tells a share, with texts in them; those
+    whose edges are not finite are left out."""
+    edges = np.array([x0, x1, y0, y1], dtype=float)
+    kept = np.isfinite(edges).all(axis=0)
+    x0, x1, y0, y1 = edges[:, kept].tolist()
+    texts, tips = (some and list(itertools.compress(some, kept)) for some in (texts, tips))
+    shades = None if shades is None else np.round(shades, 3)[kept].tolist()
+    return {"kind": "boxes", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "colour": colour,
+            "name": name, "shades": shades, "texts": texts, "tips": tips}  # fmt: skip
 
 
 def spans(x0, y0, x1, y1, colour, name=None):
@@ -107,12 +119,15 @@ def number_text(value, step=None, percent=False):
 
 
 def _list(values):
-    return [_rounded(value) for value in np.asarray(values, dtype=float).tolist()]
+    return np.asarray(values, dtype=float).tolist()
 
 
-def _rounded(value):
-    """Five significant digits keep the page small."""
-    return float(f"{value:.5g}")
+def _rounded(values, scale):
+    """Numbers to a hundred thousandth of their axis, which keeps the page small: list."""
+    if scale["log"]:
+        return [float(f"{value:.5g}") for value in values]
+    digits = 5 - math.floor(math.log10(scale["high"] - scale["low"]))
+    return [round(float(value), digits) for value in values]
 
 
 def _linear_ticks(low, high):
@@ -177,12 +192,7 @@ def draw_charts(path_stem, charts, title="", columns=2, height=3.4):
         charts: list of charts, not empty.
         title: above all of them.
         columns: at most so many side by side; height: of each, in inches.
-
-    Returns:
-        None, or one sentence that says why there are no pictures.
     """
-    if reason := cannot_draw():
-        return reason
     columns = min(columns, len(charts))
     lines = -(-len(charts) // columns)
     with matplotlib_for(title + "".join(_texts(charts))):
@@ -200,7 +210,6 @@ def draw_charts(path_stem, charts, title="", columns=2, height=3.4):
         figure.get_layout_engine().execute(figure)  # once, not again for each file
         figure.set_layout_engine("none")
         save(figure, path_stem)
-    return None
 
 
 def _texts(charts):

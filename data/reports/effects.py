@@ -6,6 +6,7 @@ from data.progress import Progress
 from data.reports.categories import category_text, known_well
 from data.reports.charts import axis, boxes, chart, dots, line, spread_axis
 from data.reports.comparison import drawn_rows
+from data.reports.intervals import mean_interval, share_interval
 from data.tables.encoding import MISSING, UNSEEN
 
 ROWS = 300  # test rows that take each value
@@ -33,27 +34,20 @@ def number_effects(dataset, predict, columns, seed=0):
     shown = drawn_rows(dataset.split["train"], HISTOGRAM_ROWS, random)
     codes, numbers = dataset.encoded.codes(rows), dataset.encoded.numbers(rows)
     occurring = dataset.encoded.numbers(shown)
-    grids, changed = [], []
-    for column in columns:
+    charts, progress = [], Progress("finding what the numbers do", "columns")
+    for done, column in enumerate(columns):
+        progress(done, done / len(columns))
         j = numerics[column]
         known = occurring[:, j][np.isfinite(occurring[:, j])]
         known = known if len(known) else np.zeros(1, "float32")
         grid = np.unique(np.quantile(known, np.linspace(0.01, 0.99, VALUES), method="nearest"))
-        for value in grid:
-            one = numbers.copy()
-            one[:, j] = value
-            changed.append(one)
-        grids.append((grid, known))
-    progress = Progress("finding what the numbers do", "columns")
-    predicted = predict(np.tile(codes, (len(changed), 1)), np.concatenate(changed))
-    outputs, names = _outputs(dataset, predicted.reshape(len(changed), len(rows), -1))
+        changed = np.tile(numbers, (len(grid), 1))
+        changed[:, j] = np.repeat(grid, len(rows))
+        predicted = predict(np.tile(codes, (len(grid), 1)), changed)
+        outputs, names = _outputs(dataset, predicted.reshape(len(grid), len(rows), -1))
+        numeric = dataset.encoding.numerics[j]
+        charts.append(_number_chart(dataset, numeric, grid, known, outputs, names))
     progress.done()
-    charts, start = [], 0
-    for column, (grid, known) in zip(columns, grids, strict=True):
-        numeric = dataset.encoding.numerics[numerics[column]]
-        part = outputs[start : start + len(grid)]
-        charts.append(_number_chart(dataset, numeric, grid, known, part, names))
-        start += len(grid)
     return charts
 
 
@@ -105,31 +99,26 @@ def category_effects(dataset, manifest, predicted, columns):
         shown = shown[counts[shown] > 0]
         of_row = [rows == row for row in shown]
         means = np.array([outputs[kept].mean(axis=0) for kept in of_row]).T
-        truths, errors = np.moveaxis([_interval(facts[kept], dataset) for kept in of_row], 0, -1)
+        lows, highs = np.moveaxis([_interval(facts[kept], dataset) for kept in of_row], 0, -1)
         found.append(
-            _category_chart(dataset, column, entry, shown, counts, means, truths, errors, names)
+            _category_chart(dataset, column, entry, shown, counts, means, lows, highs, names)
         )
     return found
 
 
 def _interval(values, dataset):
-    """Middle and half width of the 95 % interval of a mean, float [2, outputs]; of a share as
-    Agresti and Coull (1998) have it, which few rows need.
+    """The 95 % interval of what was, (low, high): float [outputs].
 
     Args:
         values: float [rows, outputs].
     """
     if dataset.encoding.target.task == "regression":
-        return values.mean(axis=0), 1.96 * values.std(axis=0) / np.sqrt(len(values))
-    n_rows = len(values) + 4
-    share = (values.sum(axis=0) + 2) / n_rows
-    error = 1.96 * np.sqrt(share * (1 - share) / n_rows)
-    low, high = np.maximum(share - error, 0), np.minimum(share + error, 1)
-    return (low + high) / 2, (high - low) / 2
+        return np.transpose([mean_interval(output) for output in values.T])
+    return share_interval(values.sum(axis=0), len(values))
 
 
-def _category_chart(dataset, column, entry, shown, counts, means, truths, errors, names):
-    """Args: means, truths, errors: float [outputs, categories shown]."""
+def _category_chart(dataset, column, entry, shown, counts, means, lows, highs, names):
+    """Args: means, lows, highs: float [outputs, categories shown]."""
     at = -np.arange(len(shown), dtype=float)
     sure = known_well(entry)
     ticks, tips = [], []
@@ -141,16 +130,14 @@ def _category_chart(dataset, column, entry, shown, counts, means, truths, errors
     colours = ("accent", "high", "ink")
     for k, colour in zip(range(len(names)), colours, strict=False):
         suffix = f", {names[k]}" if len(names) > 1 else ""
-        low, high = truths[k] - errors[k], truths[k] + errors[k]
         half = 0.35 / len(names)
         beside = at + (len(names) - 1 - 2 * k) * half
         marks.append(
-            boxes(low, high, beside - half, beside + half, colour,
+            boxes(lows[k], highs[k], beside - half, beside + half, colour,
                   f"actual mean, 95% interval{suffix}", shades=np.full(len(at), 0.3), tips=tips)
         )  # fmt: skip
         marks.append(dots(means[k], beside, colour, f"mean prediction{suffix}", size=6, tips=tips))
-    x = spread_axis(_label(dataset), [*means.ravel(), *(truths - errors).ravel(),
-                                      *(truths + errors).ravel()])  # fmt: skip
+    x = spread_axis(_label(dataset), [*means.ravel(), *lows.ravel(), *highs.ravel()])
     low = float(at[-1]) if len(at) else 0.0
     drawn = chart(column, x, axis("", low - 0.7, 0.7, ticks=ticks), marks)
     if len(entry["vocabulary"]) > len(shown):
@@ -169,10 +156,15 @@ def _outputs(dataset, predicted):
     target = dataset.encoding.target
     if target.task == "regression":
         return predicted[..., :1], [target.column]
-    if target.task == "binary":
-        return predicted[..., 1:], [str(target.classes[1])]
-    largest = np.argsort(-dataset.prior, kind="stable")[:CLASSES]
-    return predicted[..., largest], [str(target.classes[k]) for k in largest]
+    shown = _shown_classes(dataset)
+    return predicted[..., shown], [str(target.classes[k]) for k in shown]
+
+
+def _shown_classes(dataset):
+    """The second of two classes, or the largest of several: int [classes shown]."""
+    if dataset.encoding.target.task == "binary":
+        return np.array([1])
+    return np.argsort(-dataset.prior, kind="stable")[:CLASSES]
 
 
 def _facts(dataset, actual):
@@ -180,7 +172,7 @@ def _facts(dataset, actual):
     target = dataset.encoding.target
     if target.task == "regression":
         return np.asarray(actual, dtype="float64")[:, None]
-    return _outputs(dataset, np.eye(len(target.classes))[actual])[0]
+    return (actual[:, None] == _shown_classes(dataset)).astype("float64")
 
 
 def _label(dataset):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.reports.categories import category_text
 
-FEW_TEST_ROWS = 10  # the mean error of fewer rows is mostly chance
+FEW_OF_A_CATEGORY = 10  # the mean error of fewer rows is mostly chance
 ERRORS_KEPT = 1_000  # categories of a column in errors.csv
 
 
@@ -35,15 +35,15 @@ def write_errors(folder, manifest, blocks):
                 for name, column in columns.items()
             }
         for j, total in enumerate(sums.values()):
-            for kind, value in enumerate([1.0, *values.values()]):
-                np.add.at(total[kind], codes[:, j], value)
+            for kind, value in enumerate([np.ones(len(codes)), *values.values()]):
+                total[kind] += np.bincount(codes[:, j], value, total.shape[1])
     tables = []
     for name, column in columns.items() if sums else ():
         rows, *totals = sums[name]
         present = np.flatnonzero(rows)
         table = {m: total[present] / rows[present] for m, total in zip(values, totals, strict=True)}
         table = pd.DataFrame({"rows": rows[present].astype("int64"), **table}, index=present)
-        table["few"] = table["rows"] < FEW_TEST_ROWS
+        table["few"] = table["rows"] < FEW_OF_A_CATEGORY
         measure = table.columns[1]
         table = table.sort_values(["few", measure], ascending=[True, False], kind="stable")
         table = table.drop(columns="few").head(ERRORS_KEPT)

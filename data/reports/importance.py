@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from data.progress import Progress
+from data.reports.bootstrap import drawn_together
 from data.reports.charts import axis, boxes, chart, spans
 from data.reports.comparison import drawn_rows
+from data.reports.intervals import half_width
 from data.tables.dates import calendar_columns, elapsed_column
 from data.training.scoring import row_losses
 
@@ -15,6 +17,7 @@ REPEATS = 5
 MOST_ROWS = 5_000  # test rows
 MOST_PREDICTIONS = 200_000
 SHOWN = 20  # columns in the chart
+TELLS = 0.01  # of the loss: a column that may make this much of it matters
 
 
 def column_groups(dataset, numbers):
@@ -60,6 +63,7 @@ def permutation_importance(dataset, predict, groups, seed=0):
     actual, codes = dataset.target[rows], dataset.encoded.codes(rows)
     numbers = dataset.encoded.numbers(rows) if dataset.encoding.numerics else None
     before = row_losses(target, actual, predict(codes, numbers))
+    together, _ = drawn_together(dataset, rows)
     lines, progress = [], Progress("finding which columns matter", "columns")
     for done, (column, (in_codes, in_numbers)) in enumerate(groups.items()):
         progress(done, done / len(groups))
@@ -74,13 +78,13 @@ def permutation_importance(dataset, predict, groups, seed=0):
         after = row_losses(target, np.tile(actual, REPEATS), predicted).reshape(REPEATS, -1)
         growth = after - before
         by_row = growth.mean(axis=0)
-        mean, error = by_row.mean(), by_row.std() / np.sqrt(len(rows))
+        mean, half = by_row.mean(), half_width(by_row, together)
         lines.append(
             {
                 "column": column,
                 "importance": mean,
-                "low": mean - 1.96 * error,
-                "high": mean + 1.96 * error,
+                "low": mean - half,
+                "high": mean + half,
                 "std": growth.mean(axis=1).std(),
                 "share": mean / max(before.mean(), 1e-300),
                 "rows": len(rows),
@@ -115,16 +119,25 @@ def write_importance(folder, importance):
 
 
 def unimportant(importance):
-    """Columns without which the model is no worse, list of str."""
-    return importance["column"][importance["low"] <= 0].tolist()
+    """Columns without which the model is no worse, list of str, the least important last.
+
+    Their interval holds 0 and nothing that matters: one that holds more tells of too few rows.
+    """
+    _, high = _share_interval(importance)
+    return importance["column"][(importance["low"] <= 0) & (high < TELLS)].tolist()
+
+
+def _share_interval(importance):
+    """The 95 % interval of the importance as a share of the loss: (low, high), Series."""
+    scale = (importance["share"] / importance["importance"]).dropna()
+    scale = scale.iloc[0] if len(scale) else 1.0
+    return importance["low"] * scale, importance["high"] * scale
 
 
 def importance_report(importance):
     """What the page shows of it: dict of "text", "chart" and "order", columns by importance."""
     shown = importance.head(SHOWN)
-    scale = shown["share"] / shown["importance"].where(shown["importance"] != 0, np.nan)
-    scale = float(scale.dropna().iloc[0]) if scale.notna().any() else 1.0
-    low, high = shown["low"] * scale, shown["high"] * scale
+    low, high = _share_interval(shown)
     at = -np.arange(len(shown), dtype=float)
     tips = [
         f"{column}: the loss grows by {share:.1%} ({a:.1%} to {b:.1%})"
@@ -146,14 +159,19 @@ def importance_report(importance):
 
 
 def _in_words(importance):
-    useless = unimportant(importance)
-    telling = [column for column in importance["column"] if column not in useless]
-    if not telling:
+    useless, columns = unimportant(importance), importance["column"]
+    telling = columns[importance["low"] > 0].tolist()
+    unsure = columns[(importance["low"] <= 0) & ~columns.isin(useless)].tolist()
+    if len(useless) == len(columns):
         return "No column matters: shuffling any of them makes the model no worse."
-    text = f"{_listed(telling[:3])} matter{'s' if len(telling[:3]) == 1 else ''} most."
+    text = ""
+    if telling:
+        text += f"{_listed(telling[:3])} matter{'s' if len(telling[:3]) == 1 else ''} most. "
     if useless:
-        text += f" Without {_listed(useless[:5])} the model is no worse."
-    return text + " Columns that say the same share their importance, or hide it from each other."
+        text += f"Without {_listed(useless[:5])} the model is no worse. "
+    if unsure:
+        text += f"For {_listed(unsure[:5])} these {importance['rows'][0]:,} rows cannot tell. "
+    return text + "Columns that say the same share their importance, or hide it from each other."
 
 
 def _listed(names):

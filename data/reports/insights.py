@@ -13,9 +13,11 @@ import pandas as pd
 from data.cli import LateImport
 from data.progress import show_note
 from data.reports import advice
+from data.reports.bootstrap import drawn_together
 from data.reports.effects import NOTE as CATEGORIES_NOTE
 from data.reports.effects import category_effects, number_effects
 from data.reports.importance import (
+    SHOWN,
     column_groups,
     importance_report,
     in_order,
@@ -24,7 +26,7 @@ from data.reports.importance import (
     write_importance,
 )
 from data.reports.outcomes import outcome_charts, threshold_counts
-from data.reports.peers import NOTHING, peer_predictions
+from data.reports.peers import NOTHING, peer_predictions, peers_note
 from data.reports.pictures import draw_found, draw_pictures
 from data.reports.screen import show_verdict
 from data.reports.verdict import EMBEDDINGS, judge
@@ -104,11 +106,14 @@ def write_insights(folder, run, manifest):
     importance = permutation_importance(
         run.dataset, run.predict, column_groups(run.dataset, run.numbers)
     )
-    verdict, peers = verdict_on(run)
-    useless = set(unimportant(importance)) & {v.column for v in run.dataset.encoding.vocabularies}
+    column = importance["column"][0]
+    verdict, peers = verdict_on(run, column)
+    leak = column if advice.explains_all(run.metrics) else None
+    embedded = {v.column for v in run.dataset.encoding.vocabularies}
+    useless = [column for column in unimportant(importance) if column in embedded]
     rate = float(run.history["learning_rate"].max()) if len(run.history) else 0.0
     verdict["next"] = advice.next_steps(
-        run.dataset, verdict, sys.argv, run.output, rate, sorted(useless), run.seed
+        run.dataset, verdict, sys.argv, run.output, rate, useless, run.seed, leak
     )
     target, test = run.dataset.encoding.target, run.dataset.split["test"][:]
     actual, columns = run.dataset.target[test], importance_report(importance)
@@ -132,9 +137,10 @@ def effects_of(run, manifest, order):
     importance, and "note", how to read the second."""
     dates = run.dataset.settings["dates"]
     numbers = [n.column for n in run.dataset.encoding.numerics] if run.numbers else []
+    numbers = in_order(numbers, order, dates)[:SHOWN]
     categories = in_order(manifest["columns"], order, dates)
     return {
-        "numbers": number_effects(run.dataset, run.predict, in_order(numbers, order, dates)),
+        "numbers": number_effects(run.dataset, run.predict, numbers),
         "categories": category_effects(run.dataset, manifest, run.predicted, categories),
         "note": CATEGORIES_NOTE,
     }
@@ -150,8 +156,11 @@ def test_dates(dataset):
     return None
 
 
-def verdict_on(run):
+def verdict_on(run, column):
     """The verdict with what it depends on, and the scores of the peers.
+
+    Args:
+        column: the most important one.
 
     Returns:
         (dict: see `judge`, with "hangs_on"; dict of peer -> scores)
@@ -159,15 +168,17 @@ def verdict_on(run):
     dataset = run.dataset
     target, seed = dataset.encoding.target, dataset.settings["seed"]
     position, others = peer_predictions(dataset, run.numbers, seed)
-    actual = dataset.target[dataset.split["test"][:][position]]
+    rows = dataset.split["test"][:][position]
+    actual, (groups, note) = dataset.target[rows], drawn_together(dataset, rows)
     scores = {
         other: score(target, actual, values) for other, values in others.items() if other != NOTHING
     }
     if run.before is not None:
         others[EMBEDDINGS] = run.before[position]
     numbers = bool(dataset.encoding.numerics)
-    verdict = judge(target, actual, run.predicted[position], others, run.name, numbers)
-    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history)
+    note, predicted = f"{note} {peers_note(dataset)}", run.predicted[position]
+    verdict = judge(target, actual, predicted, others, run.name, numbers, groups, note)
+    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history, column)
     return verdict, scores
 
 

@@ -86,7 +86,7 @@ def warning_of(column, chosen, vectors, coordinates):
 # The page
 
 
-def page_layouts(coordinates, rows, names, shown=LABELLED):
+def page_layouts(coordinates, rows, names):
     """What the page draws, for screens and for phones: dict of "wide", "narrow" -> dict of
     width, height, points [[x, y, radius], ...] and labels [[index, zoom, x, y, leader, text], ...],
     where x and y lead from the point to the left end of the text's base line.

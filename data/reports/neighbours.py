@@ -28,28 +28,34 @@ from data.tables.values import as_text
 MOST_CATEGORIES = 20_000
 
 
-def nearest(vectors, k):
+def nearest(vectors, k, among=None):
     """Return the k nearest other vectors of each vector, nearest first.
 
     Args:
         vectors: float [n, size]. A zero vector has similarity 0 to all others that are not zero.
-        k: at most n - 1 are returned.
+        k: at most m - 1 are returned.
+        among: int [m], those that may be neighbours (default: all).
 
     Returns:
-        indices int64 [n, min(k, n - 1)] and similarities float64 of the same shape.
+        indices int64 [n, min(k, m - 1)] and similarities float64 of the same shape.
     """
     from sklearn.neighbors import NearestNeighbors  # late: it takes longer than --help may
     from sklearn.preprocessing import normalize
 
-    k = min(k, len(vectors) - 1)
-    if k < 1:
-        return np.empty((len(vectors), 0), "int64"), np.empty((len(vectors), 0))
+    everyone = np.arange(len(vectors))
+    among = everyone if among is None else among
+    shape = len(vectors), max(min(k, len(among) - 1), 0)
+    if not shape[1]:
+        return np.empty(shape, "int64"), np.empty(shape)
     # Unit vectors that are nearest by Euclidean distance are so by cosine, and scikit-learn finds
     # them many times faster. A zero vector has no direction: it gets one of its own.
     units = normalize(np.column_stack([vectors, ~np.any(vectors, axis=1)]).astype("float64"))
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(units)
-    distances, indices = search.kneighbors()  # without an argument no vector is its own neighbour
-    return indices, 1.0 - distances**2 / 2.0
+    search = NearestNeighbors(n_neighbors=shape[1] + 1, algorithm="brute").fit(units[among])
+    distances, indices = search.kneighbors(units)
+    indices = among[indices]
+    dropped = indices == everyone[:, None]
+    dropped[~dropped.any(axis=1), -1] = True  # not found among them itself: the furthest goes
+    return indices[~dropped].reshape(shape), 1.0 - distances[~dropped].reshape(shape) ** 2 / 2.0
 
 
 def inverse(vectors, points, k=1):
@@ -85,23 +91,7 @@ def nearest_known(column, vectors, chosen, k):
         indices int64 [n, m] into `chosen` and similarities float64 [n, m], nearest first; m is k,
         or less where fewer are known.
     """
-    known = np.flatnonzero(known_well(column)[chosen])
-    if len(known) == len(chosen):
-        return nearest(vectors, k)
-    if len(known) < 2:
-        return np.empty((len(chosen), 0), "int64"), np.empty((len(chosen), 0))
-    from sklearn.neighbors import NearestNeighbors
-    from sklearn.preprocessing import normalize
-
-    units = normalize(np.column_stack([vectors, ~np.any(vectors, axis=1)]).astype("float64"))
-    k = min(k, len(known) - 1)
-    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(units[known])
-    distances, indices = search.kneighbors(units)
-    indices = known[indices]
-    itself = indices == np.arange(len(chosen))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # one that is not known well: the furthest goes
-    kept = (len(chosen), k)
-    return indices[~itself].reshape(kept), 1 - distances[~itself].reshape(kept) ** 2 / 2
+    return nearest(vectors, k, np.flatnonzero(known_well(column)[chosen]))
 
 
 def nearest_categories(folder, column, category, n=5):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from data.reports.charts import axis, boxes, chart, dots, line, spread_axis
+from data.reports.intervals import mean_interval, share_interval
 
 POINTS = 1_500  # more become a density
 CELLS = 32  # of a density, on each side
@@ -41,13 +42,16 @@ def outcome_charts(target, actual, predicted, dates=None):
 
 def _regression(target, actual, predicted):
     name, (mean, median) = target.column, predicted.T
-    charts = [_against(actual, mean, name), _residuals(actual, mean, name)]
-    charts.append(_distributions(actual, mean, name))
-    if target.transform == "log1p":
+    is_log = target.transform == "log1p"
+    # Of a long tail most rows lie below the mean: beside it, right predictions would look too high.
+    errors = _residuals(actual, median, name, f"predicted {'median of ' * is_log}{name}")
+    charts = [_against(actual, mean, name), errors, _distributions(actual, mean, name)]
+    if is_log:
         logs = target.transformed(actual), target.transformed(median)
         log_name = f"log(1 + {name})"
         charts[:1] = [_against(*logs, log_name), charts[0]]
-        charts += [_residuals(*logs, log_name), _distributions(*logs, log_name)]
+        charts += [_residuals(*logs, log_name, f"predicted {log_name}")]
+        charts += [_distributions(*logs, log_name)]
     return charts
 
 
@@ -75,7 +79,7 @@ def _against(actual, predicted, name):
     )  # fmt: skip
 
 
-def _residuals(actual, predicted, name):
+def _residuals(actual, predicted, name, label):
     """The errors by decile of the predictions: median, quartiles, and the middle 90 %."""
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(actual[order] - predicted[order], 10) if len(part)]
@@ -91,7 +95,7 @@ def _residuals(actual, predicted, name):
              ticks=[(k, str(k)) for k in at])  # fmt: skip
     return chart(
         f"Errors by size of the prediction: {name}", x,
-        spread_axis(f"actual − predicted {name}", [0, *quantiles.ravel()]), marks,
+        spread_axis(f"actual − {label}", [0, *quantiles.ravel()]), marks,
         "A box above the line: predictions of this size are too low.",
     )  # fmt: skip
 
@@ -164,7 +168,7 @@ def _precision_recall(actual, probability, positive):
         f"Precision and recall, for {positive}",
         axis(f"recall: share of {positive} found", 0, 1, percent=True),
         axis(f"precision: share that are {positive}", 0, 1, percent=True), marks,
-        f"Whoever wants to find more of {positive} must take more of the others with them.",
+        f"Finding more of {positive} means accepting more false alarms.",
     )  # fmt: skip
 
 
@@ -173,9 +177,8 @@ def _calibration(actual, probability, positive):
     parts = np.array_split(np.argsort(probability, kind="stable"), 10)
     parts = [part for part in parts if len(part)]
     said = np.array([probability[part].mean() for part in parts])
-    found = np.array([actual[part].mean() for part in parts])
-    error = 1.96 * np.sqrt(found * (1 - found) / [len(part) for part in parts])
-    upper = np.minimum(found + error, 1)
+    rows, hits = np.array([(len(part), actual[part].sum()) for part in parts]).T
+    found, (lower, upper) = hits / rows, share_interval(hits, rows)
     high = max(0.05, float(max(said.max(), upper.max())))
     tips = [
         f"{len(part):,} rows: said {s:.1%}, were {f:.1%}"
@@ -183,8 +186,7 @@ def _calibration(actual, probability, positive):
     ]
     marks = [
         line([0, high], [0, high], "soft", "as said", dashed=True),
-        boxes(said - high / 400, said + high / 400, np.maximum(found - error, 0), upper,
-              "accent", "95% interval"),
+        boxes(said - high / 400, said + high / 400, lower, upper, "accent", "95% interval"),
         dots(said, found, "accent", "a tenth of the test rows each", size=6, tips=tips),
     ]  # fmt: skip
     return chart(
@@ -279,8 +281,8 @@ def _recalls(actual, chosen, target, rows):
     """The share of each class that is found, the largest classes first."""
     shown = np.argsort(-rows, kind="stable")[:20]
     shown = shown[rows[shown] > 0]
-    recalls = np.array([np.mean(chosen[actual == k] == k) for k in shown])
-    error = 1.96 * np.sqrt(recalls * (1 - recalls) / rows[shown])
+    hits = np.array([np.sum(chosen[actual == k] == k) for k in shown])
+    recalls, (low, high) = hits / rows[shown], share_interval(hits, rows[shown])
     at = -np.arange(len(shown), dtype=float)
     tips = [
         f"{target.classes[k]}: {r:.0%} of {rows[k]:,} test rows"
@@ -288,8 +290,7 @@ def _recalls(actual, chosen, target, rows):
     ]
     marks = [
         boxes(np.zeros(len(shown)), recalls, at - 0.34, at + 0.34, "accent", tips=tips),
-        boxes(np.maximum(recalls - error, 0), np.minimum(recalls + error, 1), at - 0.04, at + 0.04,
-              "ink", "95% interval"),
+        boxes(low, high, at - 0.04, at + 0.04, "ink", "95% interval"),
     ]  # fmt: skip
     ticks = [(y, f"{target.classes[k]} ({rows[k]:,})") for y, k in zip(at, shown, strict=True)]
     return chart(
@@ -315,24 +316,25 @@ def _over_time(target, actual, predicted, dates):
         given = predicted[np.arange(len(actual)), actual]
         errors, label = -np.log(np.maximum(given, 1e-15)), "log loss"
     means = np.array([errors[part].mean() for part in parts])
-    error = np.array([1.96 * errors[p].std() / np.sqrt(len(p)) for p in parts])
+    low, high = np.transpose([mean_interval(errors[part]) for part in parts])
     width = (at[-1] - at[0]) / 400
     ticks = [(day, _date_text(day, at[-1] - at[0])) for day in np.linspace(at[0], at[-1], 5)]
     marks = [
-        boxes(at - width, at + width, np.maximum(means - error, 0), means + error, "soft",
-              "95% interval"),
+        boxes(at - width, at + width, np.maximum(low, 0), high, "soft", "95% interval"),
         line(at, means, "accent", "test rows", dots=True),
     ]  # fmt: skip
     return chart(
         "Error over time", axis("date", at[0] - 3 * width, at[-1] + 3 * width, ticks=ticks),
-        axis(label, 0, float((means + error).max()) * 1.05), marks,
-        "A line that rises: the world moves away from what was learned.",
+        axis(label, 0, float(np.fmax(means, high).max()) * 1.05), marks,
+        "A rising line means that the model is getting out of date.",
     )  # fmt: skip
 
 
 def _date_text(day, span):
     date = pd.Timestamp("1970-01-01") + pd.Timedelta(days=float(day))
-    return date.strftime("%Y" if span > 1500 else "%b %Y" if span > 120 else "%-d %b")
+    if span <= 120:
+        return f"{date.day} {date:%b}"  # %-d is not known everywhere
+    return f"{date:%Y}" if span > 1500 else f"{date:%b %Y}"
 
 
 def _thinned(x, y, most=200):

@@ -8,8 +8,9 @@ from data.reports.comparison import drawn_rows, plain_features, plain_prediction
 from data.training.scoring import featureless
 
 LEARNED_FROM, JUDGED_ON, CORRECTED_ON = 30_000, 20_000, 5_000  # rows at most
+ROUNDS = 100  # of trees; of several classes fewer, each with a tree a class
 NATIVE = 255  # categories at most that scikit-learn's trees take as categories
-NOTHING, LINEAR, TREES = "knowing nothing", "a linear model on one-hot columns", "boosted trees"
+NOTHING, LINEAR, TREES = "nothing", "a linear model on one-hot columns", "boosted trees"
 
 
 def peer_predictions(dataset, numbers, seed):
@@ -27,7 +28,7 @@ def peer_predictions(dataset, numbers, seed):
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
     random, target = np.random.default_rng(seed), dataset.encoding.target
-    train = drawn_rows(dataset.split["train"], LEARNED_FROM // max(1, target.outputs // 5), random)
+    train = drawn_rows(dataset.split["train"], _most_rows(target), random)
     test = drawn_rows(dataset.split["test"], JUDGED_ON, random)
     held_out = drawn_rows(dataset.split["validation"], CORRECTED_ON, random)
     found = {NOTHING: np.array(featureless(dataset, len(test)))}
@@ -45,6 +46,23 @@ def peer_predictions(dataset, numbers, seed):
     return np.searchsorted(dataset.split["test"][:], test), found
 
 
+def peers_note(dataset):
+    """How much was done for the two, one sentence."""
+    target, rows = dataset.encoding.target, len(dataset.split["train"])
+    most, rounds = _most_rows(target), _rounds(target)
+    fewer = f", but {rounds} rounds of trees, not {ROUNDS}" if rounds < ROUNDS else ""
+    drawn = f"; they learned from {most:,} of {rows:,} training rows" if rows > most else ""
+    return f"The linear model and the trees have scikit-learn's default settings{fewer}{drawn}."
+
+
+def _most_rows(target):
+    return LEARNED_FROM // max(1, target.outputs // 5)
+
+
+def _rounds(target):
+    return max(20, ROUNDS // target.outputs)
+
+
 def _models(dataset, numbers, seed):
     """(name, features, unfitted model) of the two."""
     from sklearn import ensemble, linear_model
@@ -59,7 +77,7 @@ def _models(dataset, numbers, seed):
     trees = getattr(ensemble, f"HistGradientBoosting{kind}")
     yield TREES, "codes", trees(
         categorical_features=native,
-        max_iter=max(20, 100 // max(1, target.outputs)),
+        max_iter=_rounds(target),
         early_stopping=True,
         random_state=seed,
     )  # fmt: skip

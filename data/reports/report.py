@@ -16,7 +16,7 @@ from data.cli import HERE
 from data.reports.advice import shareable
 from data.reports.categories import category_text, colour_scale, most_frequent, sureness
 from data.reports.charts import curve_chart
-from data.reports.errors import FEW_TEST_ROWS
+from data.reports.errors import FEW_OF_A_CATEGORY
 from data.reports.importance import in_order
 from data.reports.maps import PLACED, how_many, page_layouts, warning_of
 from data.reports.neighbours import nearest_known
@@ -179,7 +179,7 @@ def _errors(folder, manifest, searchable):
         table = pd.read_csv(
             path / "errors.csv", dtype={"column": str, "category": str}, keep_default_na=False
         )
-        table = table[table["rows"] >= min(FEW_TEST_ROWS, table["rows"].max())]
+        table = table[table["rows"] >= min(FEW_OF_A_CATEGORY, table["rows"].max())]
         measure = table.columns[4]
         table = table.sort_values(measure, ascending=False, kind="stable")
         table = table.groupby("column", sort=False).head(ERRORS_SHOWN)

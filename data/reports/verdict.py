@@ -9,7 +9,9 @@ from data.reports.peers import LINEAR, NOTHING, TREES
 from data.training.scoring import row_losses
 
 EMBEDDINGS = "the categorical columns alone"
-EXPLODED = 3.0  # times the error of knowing nothing
+EXPLODED = 3.0  # times the error of the baseline
+LEFT, SQUARES_LEFT = 0.01, 0.001  # of what a baseline leaves unexplained: next to nothing
+BOTH_NEAR_ZERO = "both near zero"
 DOMINANT = 0.5  # of the squared error in one row of a hundred
 
 
@@ -30,44 +32,38 @@ class Measure:
     root: bool
 
 
-CHANCE = (
-    "The intervals come from drawing the test rows anew (a paired bootstrap, 1,000 times): where "
-    "one holds 0%, the difference may be chance."
-)
-
-
 def measures_of(target):
     """The measures of a task, list of Measure, the usual one first."""
     if target.task != "regression":
         log_loss = Measure(
             "log loss", "Log loss",
-            "Log loss is 0 for a model that is sure and right, high where it is sure and wrong. "
-            f"{CHANCE}", row_losses, False,
+            "Log loss is 0 for a model that is sure and right, high where it is sure and wrong.",
+            row_losses, False,
         )  # fmt: skip
         return [log_loss]
     rmse = Measure(
         "root mean squared error", "Root mean squared error",
-        f"In the unit of {target.column}; large errors weigh most. {CHANCE}",
+        f"In the unit of {target.column}; large errors weigh most.",
         lambda _, actual, predicted: np.square(actual - predicted[:, 0]), True,
     )  # fmt: skip
     if target.transform == "log1p":
         other = Measure(
             f"error of log(1 + {target.column})", f"Error of log(1 + {target.column})",
             "The root mean squared error of the logarithm: an error of a tenth counts alike for "
-            f"small values and for large ones. {CHANCE}",
+            "small values and for large ones.",
             lambda target, actual, predicted: target.std**2 * row_losses(target, actual, predicted),
             True,
         )  # fmt: skip
     else:
         other = Measure(
             "mean absolute error", "Mean absolute error",
-            f"In the unit of {target.column}; all errors weigh alike. {CHANCE}",
+            f"In the unit of {target.column}; all errors weigh alike.",
             lambda _, actual, predicted: np.abs(actual - predicted[:, 1]), False,
         )  # fmt: skip
     return [rmse, other]
 
 
-def judge(target, actual, predicted, others, name, numbers=True):
+def judge(target, actual, predicted, others, name, numbers, groups, note):
     """The verdict on predictions of test rows, beside those of others.
 
     Args:
@@ -75,6 +71,7 @@ def judge(target, actual, predicted, others, name, numbers=True):
         others: dict of name -> predictions of the same rows; `peers.NOTHING` is among them.
         name: of the model, as the beginning of a sentence.
         numbers: whether a final model has numeric columns.
+        groups: int [rows], which rows an interval draws together; note: on the comparison.
 
     Returns:
         dict that JSON can hold: "level" ("good", "fair" or "bad"), "text" (one paragraph),
@@ -93,44 +90,59 @@ def judge(target, actual, predicted, others, name, numbers=True):
             )
     losses = measure.losses(target, actual, predicted)
     found = {
-        other: paired_difference(losses, measure.losses(target, actual, values), measure.root)
+        other: paired_difference(
+            losses, measure.losses(target, actual, values), measure.root, groups
+        )
         for other, values in others.items()
     }
-    words = {other: difference.words for other, difference in found.items()}
-    level, opening, failed = _opening(found, words, name)
-    sentences = [f"{opening}{led}", _sizes(found, measure, len(actual))]
-    if EMBEDDINGS in found:
+    near_zero = found[NOTHING].theirs * (SQUARES_LEFT**0.5 if measure.root else LEFT)
+    words = {
+        other: BOTH_NEAR_ZERO if max(d.ours, d.theirs) < near_zero else d.words
+        for other, d in found.items()
+    }
+    baseline = baseline_of(target)
+    level, opening, failed = _opening(found, words, name, baseline)
+    sentences = [f"{opening}{led}", _sizes(found, words, measure, len(actual), baseline)]
+    if words.get(EMBEDDINGS, BOTH_NEAR_ZERO) != BOTH_NEAR_ZERO:
         sentences.append(_second_script_added(found[EMBEDDINGS], numbers))
     return {
         "level": level,
         "text": " ".join(sentences),
         "failed": failed,
         "words": words,
-        "measure": {"title": measure.title, "note": measure.note},
+        "measure": {"title": measure.title, "note": f"{measure.note} {note}"},
         "comparisons": [
             {
-                "with": other,
+                "with": baseline if other == NOTHING else other,
                 "theirs": short(found[other].theirs),
                 "ours": f"{short(d.ours)} ({short(d.own[0])} to {short(d.own[1])})",
                 "change": change_text(d.change),
                 "interval": f"{change_text(d.low)} to {change_text(d.high)}",
-                "words": d.words,
+                "words": words[other],
             }
             for other, d in found.items()
         ],
     }
 
 
-def _opening(found, words, name):
+def baseline_of(target):
+    """What a model does that knows no column, the middle of a sentence."""
+    what = "mean" if target.task == "regression" else "class shares"
+    return f"always predicting the {what}"
+
+
+def _opening(found, words, name, baseline):
     """(level, what is to be said first, whether the training has failed)"""
     nothing = found[NOTHING]
     if not np.isfinite(nothing.ours) or nothing.ours > EXPLODED * nothing.theirs:
         times = nothing.ours / nothing.theirs
-        size = f"{times:,.0f} times" if np.isfinite(times) else "beyond all measure of"
-        return "bad", f"The training has failed: the error is {size} that of {NOTHING}.", True
+        size = "not a finite number"
+        if np.isfinite(times):
+            size = f"{times:,.0f} times that of {baseline}"
+        return "bad", f"The training has failed: the error is {size}.", True
     if words[NOTHING] != "better":
         what = "is worse than" if words[NOTHING] == "worse" else "is no better than"
-        return "bad", f"{name} is of no use: it {what} {NOTHING}.", True
+        return "bad", f"{name} is of no use: it {what} {baseline}.", True
     ahead = [other for other in (LINEAR, TREES) if words.get(other) == "better"]
     behind = [other for other in (LINEAR, TREES) if words.get(other) == "worse"]
     learned = f"{name} has learned something"
@@ -142,20 +154,22 @@ def _opening(found, words, name):
     if ahead:
         other = TREES if ahead == [LINEAR] else LINEAR
         return "good", f"{name} is good: better than {ahead[0]}, and level with {other}.", False
+    if BOTH_NEAR_ZERO in words.values():
+        return "fair", f"{name} leaves almost nothing unexplained, and so do others.", False
     return "fair", f"{learned}, about as much as {LINEAR} and {TREES}.", False
 
 
-def _sizes(found, measure, rows):
+def _sizes(found, words, measure, rows, baseline):
     """How much better or worse than each of the others, with intervals."""
     nothing = found[NOTHING]
     parts = [
         f"{_difference(d)} {other}"
         for other, d in found.items()
-        if other not in (NOTHING, EMBEDDINGS)
+        if other not in (NOTHING, EMBEDDINGS) and words[other] != BOTH_NEAR_ZERO
     ]
     text = (
         f"On {rows:,} test rows its {measure.name} is {short(nothing.ours)}, "
-        f"{_difference(nothing)} {NOTHING}"
+        f"{_difference(nothing)} {baseline}"
     )
     return f"{text}; {', '.join(parts)}." if parts else f"{text}."
 
@@ -173,18 +187,13 @@ def _difference(d):
 
 def _second_script_added(d, numbers):
     """What the final model has beside the first script's: numeric columns and a second training."""
-    what = "numeric columns and" if numbers else "the"
-    start = f"Beside {EMBEDDINGS}, which the first script learned from, {what} second "
+    what = "the numeric columns and the" if numbers else "the"
+    start = f"Compared with the first script's model, {what} second training "
     if d.words == "no clear difference":
-        return (
-            f"{start}training changed nothing clearly ({change_text(d.low)} to "
-            f"{change_text(d.high)})."
-        )
+        return f"{start}made no clear difference ({change_text(d.low)} to {change_text(d.high)})."
     done, where = ("took", "off") if d.change < 0 else ("added", "to")
     low, high = sorted((abs(d.low), abs(d.high)))
-    return (
-        f"{start}training {done} {abs(d.change):.0%} ({low:.0%} to {high:.0%}) {where} the error."
-    )
+    return f"{start}{done} {abs(d.change):.0%} ({low:.0%} to {high:.0%}) {where} the error."
 
 
 def dominance(losses):

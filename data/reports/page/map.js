@@ -196,7 +196,7 @@ function showChosen() {
     h("dl", {}, pairs.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     ...neighbourList(column, i),
     ...(i >= column.layouts.wide.points.length ? [note("Too rare to be on the map.")] : []),
-    ...(column.sure[i] < 0.5 ? [note("Its vector is not known well: do not build on its place.")] : []),
+    ...(column.sure[i] < 0.5 ? [note("Its vector is not known well: do not rely on its position.")] : []),
   );
   say(`${plainName(column.names[i])}, ${column.name}: ${rowsText(column, i)}`);
 }

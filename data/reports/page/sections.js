@@ -58,7 +58,7 @@ function comparisons({ measure, comparisons: lines }) {
     "div",
     {},
     table(
-      [`${measure.title} beside`, "Difference", "95% interval", "", "Theirs"],
+      [`${measure.title} compared with`, "Difference", "95% interval", "", "Theirs"],
       lines.map((line) => [line.with, line.change, line.interval, line.words, line.theirs]),
       [0, 3],
     ),
@@ -73,16 +73,13 @@ function metricsTable(scored, open) {
     title,
     ...meaningful.map((name) => formatted(name)((scores || {})[name])),
   ];
+  const isNumeric = page.target.task === "regression";
   const rows = [
-    line("knowing nothing", scored.at(-1).baseline),
+    line(`always predicting the ${isNumeric ? "mean" : "class shares"}`, scored.at(-1).baseline),
     ...Object.entries(last.peers || {}).map(([name, scores]) => line(name, scores)),
     ...scored.map((model) => line(model.name, model.test)),
     ...scored.map((model) => line(`${model.name}, validation rows`, model.validation)),
   ];
-  const nothing =
-    page.target.task === "regression"
-      ? "the mean of the training rows"
-      : "the classes' shares among the training rows";
   const left = metrics.length > meaningful.length && metrics.includes("mape");
   const details = folded(
     "All figures",
@@ -98,7 +95,7 @@ function metricsTable(scored, open) {
         : [],
     ),
     note(
-      `On ${count((scored.at(-1).rows || {}).test || 0)} test rows that training never saw, where not said otherwise. Knowing nothing is to predict ${nothing}.`,
+      `On ${count((scored.at(-1).rows || {}).test || 0)} test rows that training never saw, where not said otherwise. ${isNumeric ? "The mean is that" : "The class shares are those"} of the training rows.`,
       scored.some((model) => model.last_fit_epochs_with_validation_rows)
         ? " The figures of the validation rows were taken before the last fit, which trained on these rows too."
         : "",
@@ -204,7 +201,7 @@ function showEffects() {
     section.append(
       h("h3", {}, "Numeric columns"),
       note(
-        "The mean prediction while the column takes each value and all else stays as it is (partial dependence), with some single rows, and below how often the values occur. Where the column hangs together with others, some of these rows do not exist.",
+        "The mean prediction while the column takes each value and all else stays as it is (partial dependence), with some single rows, and below how often the values occur. Where the column is correlated with others, some of these combinations never occur.",
       ),
       charts(effects.numbers.slice(0, 3)),
       ...(effects.numbers.length > 3
