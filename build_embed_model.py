@@ -38,6 +38,7 @@ from data.sets.final_model import load_model
 from data.sets.folds import fold_tables
 from data.sets.loading import check_set
 from data.sets.manifest import describe
+from data.sets.matching import match
 from data.sets.publishing import check_same_table, publish, working_folder
 from data.sets.saving import seal, write_vectors
 from data.tables.dataset import read_dataset
@@ -84,7 +85,7 @@ def main():
             resume=options.resume,
         )
         show_dataset(dataset, told_before=options.data is None)
-        sources, models = match(sets, saved, dataset, options)
+        sources, models = match(dataset, sets, saved, options)
         folds = None if options.data else fold_tables(*reuse.only_set(sets))
         ways = ways_to_try(dataset, options, folds)
         reuse.show_plan(dataset, ways, sets)
@@ -118,24 +119,6 @@ def main():
             kept = save(work / "staging", this, manifest, compared, not options.no_report)
     show_saved(output / "embed_model", kept)
     tell_uses(output, carry=not options.data, report=not options.no_report)
-
-
-def match(sets, saved, dataset, options):
-    """Tell which saved column serves which column, and find the saved models that fit the table.
-
-    Returns:
-        (what the manifest says of the sets used, list of `data.sets.reuse.SavedModel`)
-    """
-    reuse.check_uses(dataset, options)
-    if options.data:
-        reuse.check_test_rows(dataset, sets)
-    matches = reuse.match_columns(dataset, saved)
-    reuse.show_matches(matches)
-    sources = reuse.sources_of(matches)
-    models = reuse.saved_models(dataset, sources) if options.data else []
-    reuse.show_models(models)
-    models = [model for model in models if not model.lacking]
-    return reuse.with_models(sources, models), models
 
 
 def save(staging, this, manifest, compared, with_report):
@@ -299,15 +282,17 @@ def fit(dataset, recipe, saved, networks, folds, ways, seed, checkpoint=None, wo
     vectors = {column: one.vectors for column, one in saved.items()}
     starts = {way: {} if way == "scratch" else vectors for way in ways}
     for way in ways:
-        network = starting_model(saved, networks, way, dataset.encoding, recipe, seed)
+        fresh = partial(starting_model, saved, networks, way, dataset.encoding, recipe, seed)
+        network = fresh()
         how = {"seed": seed, "checkpoint": checkpoint, "workers": workers}
         how["folds"] = None if way == "scratch" else folds
         if recipe.carried:
             how["trained"] = {column: len(start) for column, start in starts[way].items()}
         label = f"training, {way}" if len(ways) > 1 else "training"
-        found[way] = network, train(network, dataset, recipe, label=label, **how), how
+        found[way] = network, train(network, dataset, recipe, label=label, **how), how, fresh
         missing_as_unseen(network, vocabularies, starts[way])
-    eighths = eighths_of({way: history["val_loss"].min() for way, (_, history, _) in found.items()})
+    losses = {way: history["val_loss"].min() for way, (_, history, *_) in found.items()}
+    eighths = eighths_of(losses)
     model = combined([found[way][0] for way in eighths], eighths.values())
     results.fit_shift_to_mean(model, dataset)
     metrics = results.validation_metrics(model, dataset)
@@ -357,46 +342,50 @@ def combined(networks, times):
     return keras.Model(model.input, keras.ops.concatenate([*repeated], axis=1), name="network")
 
 
-def learn_from_validation_rows(network, history, how, dataset, recipe, label):
-    """Let a trained network go on with training and validation rows together; returns for how many
-    epochs.
+def learn_from_validation_rows(network, history, how, fresh, dataset, recipe, label):
+    """Let a network learn from the validation rows too; returns for how many epochs.
 
     Args:
         history: of its training; how: keywords of `train` that it was trained with.
+        fresh: function that returns the network as it was before training.
     """
-    epochs = epochs_with_validation_rows(history, dataset, recipe)
-    if epochs:
-        print(f"{label}: it goes on for {epochs} epochs, on training and validation rows together")
-        whole_rate = recipe.carried or dataset.settings["split_by"] is not None
-        rate = recipe.learning_rate * (1.0 if whole_rate else LAST_RATE)
-        recipe = replace(recipe, epochs=epochs, learning_rate=rate)
-        how = how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
-        train(network, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
+    epochs, anew = epochs_with_validation_rows(history, dataset, recipe)
+    if not epochs:
+        return 0
+    print(f"{label}: {'anew' if anew else 'on'} for {epochs} epochs, validation rows included")
+    learning = fresh() if anew else network
+    whole_rate = anew or recipe.carried or dataset.settings["split_by"] is not None
+    rate = recipe.learning_rate * (1.0 if whole_rate else LAST_RATE)
+    recipe = replace(recipe, epochs=epochs, learning_rate=rate)
+    how = how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
+    train(learning, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
+    network.set_weights(learning.get_weights())
     return epochs
 
 
 def epochs_with_validation_rows(history, dataset, recipe):
-    """For how many epochs a trained network goes on, on training and validation rows together.
+    """For how many epochs validation rows are learned too, and whether the network starts anew.
 
-    - Split by time, the validation rows are the latest, and the most like those to come: as many
-      epochs again. If the validation loss had risen at the end by a tenth of what it had gained:
-      a third of the epochs up to its lowest.
-    - Few rows, split at random: each one counts, so a third of the epochs up to the lowest loss,
-      unless the network would overfit. It would if that loss came before the last fifth of the
-      epochs and categories are rare, or classes are predicted, whose loss punishes what is too
-      sure; not beside the vectors of another table.
-    - Many rows, split at random: none.
+    - Split by time, they are the latest rows, and the most like those to come: it goes on for as
+      many epochs again; if the validation loss had risen at the end by a tenth of what it had
+      gained, for a third of the epochs up to its lowest.
+    - Where categories are rare each row counts, but a network that goes on would learn them by
+      heart: it starts anew, for the epochs up to the lowest loss.
+    - Other tables of few rows: it goes on for a third of those; but for classes, whose loss
+      punishes what is too sure, only if the loss was lowest in the last fifth of the epochs, or
+      beside the vectors of another table.
     """
-    val_losses = history["val_loss"]
+    rows, val_losses = len(dataset.split["train"]), history["val_loss"]
     best = int(val_losses.argmin()) + 1
     if dataset.settings["split_by"] is not None:
         gained = featureless_loss(dataset) - val_losses.min()
         lost = val_losses.iloc[-1] - val_losses.min()
-        return len(val_losses) if lost < 0.1 * gained else -(-best // 3)
-    few = len(dataset.split["train"]) < FEW_ROWS
-    smooth = dataset.encoding.target.task == "regression" and not has_rare_categories(dataset)
-    safe = recipe.carried or smooth or best > 0.8 * recipe.epochs
-    return best // 3 if few and safe else 0
+        return (len(val_losses) if lost < 0.1 * gained else -(-best // 3)), False
+    if rows < MANY_ROWS and not recipe.carried and has_rare_categories(dataset):
+        return best, True
+    regression = dataset.encoding.target.task == "regression"
+    safe = recipe.carried or regression or best > 0.8 * recipe.epochs
+    return (best // 3 if rows < FEW_ROWS and safe else 0), False
 
 
 def our_network(dataset, learn, way, seed):

@@ -125,7 +125,7 @@ def test_other_vectors_under_the_same_name_are_not_mixed_in(pair, tmp_path):
     pair.finish(FIRST, 1)
     other = Pair(pair.forks, tmp_path)
     other.options[SECOND][1] = pair.output
-    other.options[SECOND] += [*other.options[FIRST][:4], "--frozen"]
+    other.options[SECOND] += [*other.options[FIRST][:6], "--frozen"]
     killed = other.run(SECOND, 1, die_at=["training.part", 5])
     assert killed.returncode == -signal.SIGKILL
     pair.finish(FIRST, 2)

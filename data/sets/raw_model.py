@@ -182,7 +182,7 @@ def frozen_networks(models):
     """The networks of saved models, to be parts of another one: list of (network, its encoding).
 
     Args:
-        models: list of `data.sets.reuse.SavedModel`.
+        models: list of `data.sets.matching.SavedModel`.
     """
     return [
         (frozen_network(model.path, model.encoding, i), model.encoding)
