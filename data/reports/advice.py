@@ -219,7 +219,7 @@ def next_steps(dataset, verdict, arguments, output, learning_rate, useless=(), s
     if first and useless and not leak and len(useless) < len(dataset.encoding.vocabularies):
         # One at a time: two that say the same hide each other, and only one of them may go.
         add("Leave out what does not matter:", "--drop", useless[-1])
-    if not first:
+    if not first and "--data" not in given:  # whose split would change too
         other = str((seed + 1) % 2**32)
         add("See how much the results change with another seed:", "--seed", other)
     return steps
