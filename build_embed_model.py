@@ -356,7 +356,8 @@ def learn_from_validation_rows(network, history, how, fresh, dataset, recipe, la
     learning = fresh() if anew else network
     whole_rate = anew or recipe.carried or dataset.settings["split_by"] is not None
     rate = recipe.learning_rate * (1.0 if whole_rate else LAST_RATE)
-    recipe = replace(recipe, epochs=epochs, learning_rate=rate)
+    planned = recipe.epochs if anew else None
+    recipe = replace(recipe, epochs=epochs, planned=planned, learning_rate=rate)
     how = how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
     train(learning, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
     network.set_weights(learning.get_weights())

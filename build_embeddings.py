@@ -293,7 +293,7 @@ def with_a_table_for_each_fold(layer):
 class Recipe:
     """How a network is trained; `recipe_for` fits it to the table."""
 
-    epochs: int
+    epochs: int  # at most
     batch_size: int
     learning_rate: float
     dropout: float
@@ -304,6 +304,7 @@ class Recipe:
     embedding_rate: float = 1.0  # of the learning rate, for vectors of another table
     carried: bool = False  # such vectors come from another table
     patience: int = 5
+    planned: int | None = None  # epochs that the warm-up is a tenth of, if not of `epochs`
 
 
 def recipe_for(dataset, options, steps=256, **chosen):

@@ -58,7 +58,7 @@ class Learner:
         self.strategy = workers.strategy or devices.local_strategy()
         self.batch_size = devices.whole_shares(recipe.batch_size, n_rows, self.strategy)
         self.steps = n_rows // self.batch_size
-        warm_up = min(200, self.steps * recipe.epochs // 10 + 1)
+        warm_up = min(200, self.steps * (recipe.planned or recipe.epochs) // 10 + 1)
         with self.strategy.scope():
             copied = partial(_learning_layer, shifts=_shifts(folds))
             self.copy = keras.models.clone_model(model, clone_function=copied)
