@@ -262,6 +262,24 @@ def test_the_columns_of_the_new_rows_may_stand_before_the_predictions(model):
     assert keys["note"].tolist() == as_written["note"].tolist()
 
 
+@pytest.mark.parametrize("keys", [["note"], ["a/b: \n", "codes"], ["part"]])
+def test_keys_of_parquet_stand_beside_their_rows(model, monkeypatch, tmp_path, keys):
+    """Arrow ends its batches elsewhere where categories are among the columns, or none is."""
+    output, _ = model
+    table = new_table(200, 11).drop(columns="level").assign(note=np.arange(200))
+    plain, _ = predict(model, table)
+    path, result = tmp_path / "part=x" / "new.parquet", tmp_path / "p.csv"
+    path.parent.mkdir()
+    table.astype({"codes": "category"}).to_parquet(path, row_group_size=64)
+    monkeypatch.setattr("data.sets.prediction.PREDICTED_AT_ONCE", 50)
+    options = ["--embeddings", output, "--output", result, "--key", *keys]
+    succeeded(call(SECOND, "--predict", path, *options))
+    found = pd.read_csv(result, keep_default_na=False)
+    expected = table.assign(part="x").fillna({"codes": ""})[keys]
+    pd.testing.assert_frame_equal(found[keys], expected, check_dtype=False)
+    assert found["predicted"].tolist() == plain["predicted"].tolist()
+
+
 def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refused(model, tmp_path):
     output, _ = model
     new = write(new_table(20, 8), tmp_path / "new.csv")

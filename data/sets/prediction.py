@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -173,13 +174,11 @@ def write_predictions(model, files, kept, output, known):
     progress, n_rows = Progress("predicting"), 0
     with written_whole(output) as file:
         for i, name in enumerate(files):
-            parts = chunks(name, model.roles, model.dialect, PREDICTED_AT_ONCE)
-            inputs = texts_of(name, kept, model.dialect)
-            for (columns, share), beside in zip(parts, inputs, strict=False):
+            for columns, beside, share in with_texts(name, kept, model):
                 lines = model.predict_columns(columns, n_rows, known)
-                if beside is not None:
+                if kept:
                     lines = pd.concat([beside, lines.drop(columns="row")], axis=1)
-                texts = [] if beside is None else beside.to_numpy().ravel()
+                texts = beside.to_numpy().ravel()
                 lines.to_csv(file, index=False, header=not n_rows, quoting=csv_quoting(texts))
                 n_rows += len(lines)
                 progress(n_rows, (i + share) / len(files))
@@ -189,17 +188,25 @@ def write_predictions(model, files, kept, output, known):
     return n_rows
 
 
-def texts_of(name, columns, dialect):
-    """The columns as text as it stands in the file, DataFrames of as many rows as `chunks` gives.
+def with_texts(name, kept, model):
+    """The rows of a file, a part at a time.
 
-    Without columns it yields None for ever.
+    Yields:
+        (dict of column -> values, see `data.tables.formats.chunks`, DataFrame of the columns in
+        `kept` as text as it stands in the file, share of the file read)
     """
-    if not columns:
-        while True:
-            yield None
-    dialect = dataclasses.replace(dialect, keep_na=tuple(columns), notations={})
-    for part, _ in chunks(name, dict.fromkeys(columns, "categorical"), dialect, PREDICTED_AT_ONCE):
-        yield pd.DataFrame({column: values.astype(object) for column, values in part.items()})
+    parts = chunks(name, model.roles, model.dialect, PREDICTED_AT_ONCE)
+    if not kept:
+        yield from ((columns, pd.DataFrame(), share) for columns, share in parts)
+        return
+    dialect = dataclasses.replace(model.dialect, keep_na=tuple(kept), notations={})
+    texts = chunks(name, dict.fromkeys(kept, "categorical"), dialect, PREDICTED_AT_ONCE)
+    ended = {"": ()}, 1.0
+    for (columns, share), (beside, _) in itertools.zip_longest(parts, texts, fillvalue=ended):
+        if len({len(values) for values in (*columns.values(), *beside.values())}) > 1:
+            raise InputError(f"{name}: its rows have changed while they were read; start again.")
+        beside = {column: values.astype(object) for column, values in beside.items()}
+        yield columns, pd.DataFrame(beside), share
 
 
 def show_known(known, model):
