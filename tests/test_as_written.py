@@ -5,6 +5,7 @@ import shlex
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from conftest import call, succeeded
 from hypothesis import given
@@ -17,9 +18,9 @@ from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
 from data.tables.formats import chunks
 from data.tables.kinds import Values
-from data.tables.notation import PLAIN
+from data.tables.notation import PLAIN, Notation
 from data.tables.recognition import notations, settle
-from data.tables.values import to_numbers
+from data.tables.values import to_dates, to_numbers
 
 RANDOM = np.random.default_rng(0)
 AMOUNTS = (RANDOM.lognormal(8, 2, 300)).round(2)
@@ -281,16 +282,20 @@ def test_a_year_of_two_digits_is_of_this_century_or_refused(tmp_path):
     assert "century" in refusal(read, tmp_path, table(born))
 
 
-def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path):
-    texts = [f"2024-12-{1 + i % 31:02}T{i % 24:02}:30:00+09:00" for i in range(300)]
+@pytest.mark.parametrize("offset", ["+09:00", "+0900", "+09", " +09"])
+def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path, offset):
+    texts = [f"2024-12-{1 + i % 31:02}T{i % 24:02}:30:00{offset}" for i in range(300)]
     found, dataset = dates(tmp_path, texts)
     assert found[0] == np.datetime64("2024-11-30T15:30")  # time has elapsed alike everywhere
     hours, codes = dataset.table.texts("x_hour")
     assert [hours[code] for code in codes[:24]] == [str(i % 24) for i in range(24)]
     frame = table(texts)
-    frame["x"] = pd.to_datetime(frame["x"]).dt.tz_convert("Asia/Tokyo")
+    frame["x"] = pd.to_datetime(frame["x"], format="ISO8601").dt.tz_convert("Asia/Tokyo")
     frame.to_parquet(tmp_path / "zoned.parquet")
     other = read(tmp_path, [tmp_path / "zoned.parquet"])
+    arrow = to_dates(frame["x"].astype(pd.ArrowDtype(pyarrow.timestamp("s", "Asia/Tokyo"))))
+    assert arrow.local[:2].astype(str).tolist() == ["2024-12-01T00:30:00", "2024-12-02T01:30:00"]
+    assert arrow.utc.tolist() == found.tolist()
     for column in ("x_hour", "x_day"):
         texts, codes = other.table.texts(column)
         same, others = dataset.table.texts(column)
@@ -298,6 +303,15 @@ def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path):
     np.testing.assert_array_equal(
         other.table.values("x_elapsed")[:], dataset.table.values("x_elapsed")[:]
     )
+
+
+def test_the_clock_may_change_within_a_column(tmp_path):
+    """As in summer, where PostgreSQL writes another offset; a day alone has none."""
+    texts = ["2024-03-30 23:30:00+01", "2024-03-31 23:30:00.25+02", "2024-04-05"]
+    found, dataset = dates(tmp_path, texts)
+    assert found[:2].astype(str).tolist() == ["2024-03-30T22:30:00", "2024-03-31T21:30:00"]
+    days, codes = dataset.table.texts("x_day")
+    assert [days[code] for code in codes[:3]] == ["30", "31", "5"]
 
 
 @pytest.mark.parametrize("bad", ["0000-00-00", "2024-02-30", "soon", "31.12.2024"])

@@ -131,7 +131,7 @@ def to_dates(values, where="the column", first_row=0, notation=PLAIN):
         InputError: a value is no date, or could be two (01/02/2024); it names the first.
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        zone = getattr(values.dtype, "tz", None)
+        zone = values.dt.tz
         utc = values if zone is None else values.dt.tz_convert("UTC").dt.tz_localize(None)
         local = values if zone is None else values.dt.tz_localize(None)
         return Dates(local.to_numpy("datetime64[s]"), utc.to_numpy("datetime64[s]"))
