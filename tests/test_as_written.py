@@ -405,10 +405,17 @@ def test_new_rows_are_read_as_those_of_training(tmp_path):
     new = by_hand.assign(price=[f"{european(x, decimals=0)} €" for x in frame["price"].fillna(0)])
     assert 5 < few.sum() < 100
     new[few].drop(columns="y").to_csv(tmp_path / "new.csv", index=False)
-    frame[few].drop(columns="y").to_parquet(tmp_path / "new.parquet")
-    for form in ("csv", "parquet"):
+    frame = frame[few].drop(columns="y")
+    frame.to_parquet(tmp_path / "new.parquet")
+    # Numbers are what they are, also where the column has no type.
+    frame.to_excel(tmp_path / "new.xlsx", index=False)
+    frame.to_json(tmp_path / "new.jsonl", orient="records", lines=True, date_format="iso")
+    for form in ("csv", "parquet", "xlsx", "jsonl"):
         options = ["--embeddings", "set", "--predict", f"new.{form}", "--output", f"{form}.out.csv"]
         succeeded(call("build_embed_model.py", *options, cwd=tmp_path))
-    pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "csv.out.csv"), pd.read_csv(tmp_path / "parquet.out.csv")
-    )
+    found = pd.read_csv(tmp_path / "csv.out.csv")
+    for form in ("parquet", "xlsx", "jsonl"):
+        pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / f"{form}.out.csv"))
+    mixed = pd.Series([1.234, "1.234,50 €", 12, None], dtype=object)
+    found = to_numbers(mixed, notation=Notation(",", ".", "€"))
+    np.testing.assert_array_equal(found, [1.234, 1234.5, 12, np.nan])

@@ -49,7 +49,7 @@ def to_numbers(values, where="the column", first_row=0, notation=PLAIN):
 
     Args:
         where: how a message begins; first_row: the number of the first of these rows.
-        notation: `data.tables.notation.Notation`, how the numbers are written where they are text.
+        notation: `data.tables.notation.Notation`, how those numbers are written that are text.
 
     Raises:
         InputError: a value is no number; it names the first.
@@ -60,10 +60,12 @@ def to_numbers(values, where="the column", first_row=0, notation=PLAIN):
         raise InputError(f"{where} holds dates; name it in --dates or --drop.")
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == bool:
         values = values.astype(object)
-    numbers = np.full(len(values), np.nan)
-    if notation == PLAIN or pd.api.types.is_numeric_dtype(values.dtype):
+    numbers, plain = np.full(len(values), np.nan), values
+    if notation != PLAIN and values.dtype == object:  # numbers among them are what they are
+        plain = values.where([not isinstance(value, str) for value in values], None)
+    if notation == PLAIN or plain is not values or pd.api.types.is_numeric_dtype(values.dtype):
         try:
-            numbers = pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
+            numbers = pd.to_numeric(plain, errors="coerce").to_numpy("float64", na_value=np.nan)
         except TypeError:
             raise InputError(f"{where} holds lists or other compound values; --drop it.") from None
     unread = np.flatnonzero(np.isnan(numbers) & values.notna().to_numpy())
