@@ -11,7 +11,7 @@ from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings
 from data.tables.dates import calendar_columns, date_columns, elapsed_column
 from data.tables.dialect import dialect_of
-from data.tables.encoding import MISSING, RESERVED, UNSEEN
+from data.tables.encoding import MISSING, RESERVED, embedding_rows
 from data.tables.formats import as_columns, check_present
 from data.tables.scaling import as_float32, scaled
 from data.training.scoring import prediction_table
@@ -141,7 +141,7 @@ class FinalModel:
             if role == "date":
                 columns |= date_columns(column, columns.pop(column))
         codes = [
-            _codes(columns[vocabulary.column], rows)
+            embedding_rows(columns[vocabulary.column], rows)
             for vocabulary, rows in zip(self.encoding.vocabularies, self._rows, strict=True)
         ]
         numbers = [
@@ -160,12 +160,6 @@ def feature_roles(encoding, settings):
             features.pop(part, None)
         features[column] = "date"
     return features
-
-
-def _codes(values, rows):
-    """Embedding rows of one column, int32 [rows]: pandas.Categorical -> by its texts."""
-    found = [rows.get(text, UNSEEN) for text in values.categories]
-    return np.array([*found, MISSING], "int32")[values.codes]
 
 
 class Known:
