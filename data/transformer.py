@@ -279,7 +279,8 @@ class DateParts:
 
     def look_up(self, values, name):
         """(float64 [rows, width], {part: share of rows whose category is unknown})"""
-        dates = to_dates(values, f"X: the date column {name!r}", notation=self.notation)
+        where = f"X: the date column {name!r}"
+        dates = to_dates(values, where, notation=self.notation, learned=True)
         columns, found, unknown = date_columns(self.column, dates), [], {}
         for part, (rows, vectors) in self.parts.items():
             vector, unknown[part] = look_up(rows, vectors, columns[part])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pytest
-from conftest import call, succeeded
+from conftest import call, refused, succeeded
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -342,6 +342,7 @@ def test_nearly_all_dates_are_never_advised_to_be_embedded(tmp_path):
 def test_days_in_eight_digits_are_dates_and_other_numbers_are_not(tmp_path):
     texts = [f"{day:%Y%m%d}" for day in DAYS]
     assert dates(tmp_path, [*texts[:-1], ""])[0][0] == DAYS[0].to_numpy()
+    assert read(tmp_path, table(["20230230", "20230231", "20210229"])).roles["x"].role != "date"
     codes = [str(20_240_000 + i) for i in range(300)]
     assert read(tmp_path, table(codes)).roles["x"].role == "left out"
 
@@ -376,6 +377,27 @@ def test_a_blank_is_a_missing_number_and_a_category_of_text(tmp_path):
 def test_codes_with_a_text_among_them_stay_codes(tmp_path):
     assert read(tmp_path, table(["1", "2", "2A", "3"])).roles["x"].role == "categorical"
     assert read(tmp_path, table(["1", "2", "?", "3"])).roles["x"].role == "categorical"
+
+
+@pytest.mark.parametrize(
+    ("texts", "other", "told"),
+    [
+        (["0.5%", "1%", "12%"], "0.07", "numbers, in %: write it so"),
+        (["0.5", "1", "12.5"], "0,5", "numbers such as 1234.5: write it so"),
+        (["0,5", "1", "12,5"], "0.5", "numbers, decimal comma: write it so"),
+        (["13/01/2024", "14/02/2024"], "01/13/2024", "dates, day first: write it as YYYY-MM-DD"),
+        (["2024-12-13", "2024-12-14"], "soon", "dates: write it as YYYY-MM-DD"),
+        (["2024-12-13", "2024-12-14"], "01/02/2024", "two ways, such as '01/02/2024'; write them"),
+        (["2024-12-13", "2024-12-14"], "01/02/68", "write years with four digits."),
+    ],
+)
+def test_files_beside_the_table_are_written_as_it_is_or_refused(tmp_path, texts, other, told):
+    """In words of what training held; options that read one of them would misread the other."""
+    frame = table([other]).iloc[:20]
+    frame.to_csv(tmp_path / "test.csv", index=False)
+    message = refusal(read, tmp_path, table(texts), test_data=[str(tmp_path / "test.csv")])
+    assert message.startswith(f"{tmp_path}/test.csv: the ") and "'x'" in message
+    assert told in message and "--" not in message
 
 
 def test_new_rows_are_read_as_those_of_training(tmp_path):
@@ -416,6 +438,15 @@ def test_new_rows_are_read_as_those_of_training(tmp_path):
     found = pd.read_csv(tmp_path / "csv.out.csv")
     for form in ("parquet", "xlsx", "jsonl"):
         pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / f"{form}.out.csv"))
+    # What is written otherwise has to be changed: no option of --predict would read it.
+    frame.assign(price="1234.5").to_csv(tmp_path / "plain.csv", index=False)
+    options = ["--embeddings", "set", "--predict", "plain.csv"]
+    message = refused(call("build_embed_model.py", *options, cwd=tmp_path))
+    assert message == (
+        "plain.csv: the numeric column 'price' holds '1234.5' in row 0; in training it held "
+        "numbers, decimal comma, thousands point, in €: write it so, or leave it empty if it is "
+        "missing."
+    )
     mixed = pd.Series([1.234, "1.234,50 €", 12, None], dtype=object)
     found = to_numbers(mixed, notation=Notation(",", ".", "€"))
     np.testing.assert_array_equal(found, [1.234, 1234.5, 12, np.nan])

@@ -179,6 +179,13 @@ def test_bad_new_rows_are_refused(model, tmp_path):
     assert tree(output) == before
 
 
+def test_a_last_row_may_have_any_category(model):
+    """Of a table to learn from it would be refused: a sum of the others."""
+    table = new_table(3, 12).assign(codes=["DE", "NA", "Total"])
+    found, _ = predict(model, table)
+    assert len(found) == 3
+
+
 def test_a_set_without_a_model_says_what_to_run(model, tmp_path):
     output, _ = model
     good = write(new_table(20, 3), tmp_path / "good.csv")

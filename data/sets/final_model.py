@@ -1,5 +1,6 @@
 """A saved final model for new rows: what `load_model` and --predict share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class FinalModel:
             options: of `data.tables.settings.TABLE_OPTIONS`, such as separator and encoding.
         """
         vocabularies = {v.column: v for v in self.encoding.vocabularies}
-        self.dialect = dialect_of(self._settings | options, vocabularies)
+        self.dialect = replace(dialect_of(self._settings | options, vocabularies), part="new")
         self._rows = [
             v.row_of_texts(self.dialect.missing_texts(v.column)) for v in self.encoding.vocabularies
         ]

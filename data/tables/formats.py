@@ -29,6 +29,7 @@ from data.tables.sql import is_database
 from data.tables.values import to_categories, to_dates, to_numbers, without_texts
 
 READERS = (delimited, parquet, arrow, records, workbook)
+READ = {"numeric": to_numbers, "date": to_dates}
 READER_OF = {ending: reader for reader in READERS for ending in reader.ENDINGS}
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
@@ -121,14 +122,13 @@ def as_columns(frame, roles, dialect, name, first_row=0):
     Args:
         name: of what holds them, for messages; first_row: the number of the frame's first row.
     """
-    columns = {}
+    columns, learned = {}, dialect.part != "data"
     for column, role in roles.items():
         values = without_texts(frame[column], dialect.na_values_of(column))
         where = f"{name}: the {role} column '{column}'"
-        if role == "numeric":
-            columns[column] = to_numbers(values, where, first_row, dialect.notation(column))
-        elif role == "date":
-            columns[column] = to_dates(values, where, first_row, dialect.notation(column))
+        if role in READ:
+            notation = dialect.notation(column)
+            columns[column] = READ[role](values, where, first_row, notation, learned)
         else:
             columns[column] = to_categories(values, name, column)
     return columns
