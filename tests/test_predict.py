@@ -251,6 +251,9 @@ def test_new_rows_that_the_model_hardly_knows_are_warned_of(model):
     table = new_table(40, 6).assign(codes=["Atlantis", "Ys", "DE", None] * 10)
     _, shown = predict(model, table)
     assert "note: 'codes': the model knows the category of 33% of the rows only" in shown
+    assert "is missing in" not in shown
+    _, shown = predict(model, table.assign(rows=None))
+    assert "note: 'rows_elapsed' is missing in 100% of the rows, in training in 0%" in shown
 
 
 def test_the_columns_of_the_new_rows_may_stand_before_the_predictions(model):

@@ -221,3 +221,10 @@ def show_known(known, model):
                 f"'{column}': the model knows the category of {share:.0%} of the rows only; to it "
                 "the others are one unseen category."
             )
+    learned = model.missing_in_training()
+    for column, share in known.missing().items():
+        if share > 0.5 and share > 10 * learned[column]:
+            show_note(
+                f"'{column}' is missing in {share:.0%} of the rows, in training in "
+                f"{learned[column]:.0%}: the model has learned little about such rows."
+            )
