@@ -276,6 +276,14 @@ def test_groups_that_cannot_be_parted_are_refused(tmp_path, change, more, parts)
         assert part in message, message
 
 
+def test_a_group_that_is_called_na_is_told_how_to_stay(tmp_path):
+    frame = customers().replace({"customer": {"c0": "NA"}})
+    message = refusal(read, tmp_path, frame, group="customer", categorical=["c"])
+    assert "fill it, give --keep-na customer if 'NA' is a group, or group by another" in message
+    dataset = read(tmp_path, frame, group="customer", categorical=["c"], keep_na=["customer"])
+    assert apart(dataset, frame["customer"])
+
+
 def test_groups_beside_a_test_file(tmp_path):
     frame, test = customers(), customers(60, seed=1)
     path = str(write(test, tmp_path / "test.csv"))

@@ -14,6 +14,7 @@ from data.tables.cache import read_table
 from data.tables.columns import agreed
 from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.description import (
+    notes_on_country_codes,
     notes_on_missing_targets,
     notes_on_negative_targets,
     notes_on_split,
@@ -124,14 +125,13 @@ def read_dataset(
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
-    kept_out = partial(_texts_kept_out, files["data"], dialect, settings["target"])
+    kept_out = partial(_texts_kept_out, files["data"], dialect)
     target = read_target(table, settings["target"], settings["task"], dialect, kept_out)
-    order, groups = order_of(table, settings), groups_of(table, settings["group"])
-    split = split_rows(
-        table, target.values, order=order, groups=groups, seed=settings["seed"],
-        stratify=target.task != "regression",
-    )  # fmt: skip
+    order, groups = order_of(table, settings), groups_of(table, settings["group"], kept_out)
+    by = {"order": order, "groups": groups, "seed": settings["seed"]}
+    split = split_rows(table, target.values, **by, stratify=target.task != "regression")
     notes = roles.notes_on(assigned) + notes_on_missing_targets(table, target, split, kept_out)
+    notes += notes_on_country_codes(table, assigned, vocabularies, kept_out)
     notes += notes_on_split(table, split, order, groups, assigned)
     statistics = count_rows(table, split["train"], target.values)
     target, split, prior, more = keep_trained_classes(target, split, statistics, table.folder)
