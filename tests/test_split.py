@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import call, make_table, predictions, refused, succeeded, write
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_reading import read, refusal
 
@@ -300,6 +300,7 @@ def test_groups_beside_a_test_file(tmp_path):
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), min_size=10, max_size=80),
     st.booleans(),
 )
+@example([(0, 0)] * 6 + [(1, 0)] * 2 + [(2, 0)] * 2, False)  # two large ones are of one size
 def test_any_groups_stay_together_or_are_refused(tmp_path_factory, rows, ordered):
     frame = table(len(rows)).assign(g=[g for g, _ in rows], k=[k for _, k in rows])
     folder, options = tmp_path_factory.mktemp("groups"), {"group": "g", "categorical": ["c"]}

@@ -101,8 +101,8 @@ def random_positions(groups, row_ids, seed):
     for rows in blocks_of(row_ids):
         np.add.at(counts, groups.find(rows), 1)
     positions = np.random.default_rng(seed).permutation(len(groups)) + len(row_ids)
-    heavy = counts > HEAVY * len(row_ids)
-    positions[heavy] = len(row_ids) - counts[heavy]
+    heavy = np.flatnonzero(counts > HEAVY * len(row_ids))
+    positions[heavy[np.argsort(-counts[heavy], kind="stable")]] = np.arange(len(heavy))
     return positions.astype("uint64")
 
 
