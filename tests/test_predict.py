@@ -303,7 +303,10 @@ def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refuse
         ("--output", new): "this file holds the new rows",
         ("--output", output / "mine.csv"): "in a saved set",
         ("--output", output / "embed_model" / "model.keras"): "in a saved set",
-        ("--key", "Note"): "'Note' is missing",
+        ("--key", "Note"): "--key: ",
+        ("--output", tmp_path / "p.xlsx"): "predictions are CSV; name a .csv file",
+        ("--output", tmp_path / "p.csv.gz"): "predictions are CSV; name a .csv file",
+        ("--output", os.devnull): "no plain file",
     }.items():
         assert word in refused(call(SECOND, *options, *more)), more
     link = tmp_path / "link.csv"
@@ -313,7 +316,12 @@ def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refuse
     taken = write(new_table(20, 8).assign(predicted=1), tmp_path / "taken.csv")
     out = tmp_path / "out.csv"
     more = ["--predict", taken, "--embeddings", output, "--with-input", "--output", out]
-    assert "'predicted' already" in refused(call(SECOND, *more))
+    assert "--with-input: the new rows have a column 'predicted'" in refused(call(SECOND, *more))
+    more[more.index("--with-input") :] = ["--key", "predicted", "--output", out]
+    assert "--key: the new rows have a column 'predicted'" in refused(call(SECOND, *more))
+    more = ["--predict", taken, new, "--embeddings", output, "--with-input", "--output", out]
+    taken = write(new_table(20, 8).assign(note=1), tmp_path / "taken.csv")
+    assert f"--with-input: {new}: the column 'note'" in refused(call(SECOND, *more))
     taken.unlink()
     assert "--key: it goes with --predict" in refused(call(SECOND, "--key", "x"))
     assert tree(output) | tree(tmp_path) == before

@@ -18,7 +18,8 @@ from data.sets.final_model import PREDICTED_AT_ONCE, FinalModel, Known
 from data.sets.names import file_names
 from data.sets.publishing import is_in_a_set
 from data.sets.reuse import last_saved
-from data.tables.formats import check_present, chunks, column_names
+from data.tables.compressed import COMPRESSED
+from data.tables.formats import READER_OF, check_present, chunks, column_names
 from data.tables.sources import fetch_databases, find_files, table_name
 from data.tables.sql import is_database
 from data.training.scoring import prediction_columns
@@ -27,6 +28,7 @@ from data.training.scoring import prediction_columns
 FILE_OPTIONS = ("separator", "quote", "encoding", "sheet", "sql")
 # What --predict takes; it would do nothing with any other option.
 OPTIONS = ("predict", "embeddings", "output", "replace", "with_input", "key", *FILE_OPTIONS)
+OTHER_ENDINGS = {*COMPRESSED, *READER_OF} - {".csv", ".txt"}
 
 
 def add_options(parser):
@@ -98,6 +100,10 @@ def output_file(options, model, files, added):
     output = Path(options.output or default)
     if output.is_dir():
         raise InputError(f"--output {output}: this is a folder; name the CSV file to write.")
+    if output.suffix.lower() in OTHER_ENDINGS:
+        raise InputError(f"--output {output}: predictions are CSV; name a .csv file.")
+    if output.exists() and not output.is_file():
+        raise InputError(f"--output {output}: this is no plain file; name a .csv file.")
     if any(_same(output, name) for name in files):
         raise InputError(f"--output {output}: this file holds the new rows; name another.")
     if is_in_a_set(output):
@@ -148,13 +154,14 @@ def kept_columns(options, files, model, added):
     """
     present = column_names(files[0], model.dialect)
     kept = present if options.with_input else list(dict.fromkeys(options.key or []))
+    option = "--with-input" if options.with_input else "--key"
     for name in files:
-        check_present(kept, column_names(name, model.dialect), f"--key: {name}")
+        check_present(kept, column_names(name, model.dialect), f"{option}: {name}")
     for column in kept:
         if column in added:
+            others = "name columns with --key" if options.with_input else "leave it out"
             raise InputError(
-                f"--with-input: the new rows have a column '{column}' already; rename it, or name "
-                "columns with --key."
+                f"{option}: the new rows have a column '{column}' already; rename it, or {others}."
             )
     extra = [column for column in present if column not in model.roles and column not in kept]
     if extra:

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 
 from data import InputError
-from data.tables.compressed import DAMAGED, opened
+from data.tables.compressed import DAMAGED, WAY_ON, opened
 
 ENDINGS = (".jsonl", ".ndjson", ".json")
 FIRST_RECORDS = 10_000  # by which columns and types are known
@@ -99,4 +99,4 @@ def _records(name):
         if isinstance(error, InputError):
             raise
         reason = str(error).strip(" .\n").partition("\n")[0]
-        raise InputError(f"{name}: cannot be read as JSON in UTF-8 ({reason}).") from None
+        raise InputError(f"{name}: cannot be read as JSON in UTF-8 ({reason}); {WAY_ON}.") from None

@@ -349,9 +349,10 @@ def task_of(target, values, task="auto"):
             "correct it, name it in --na-values, or give --task multiclass."
         )
     if task == "binary" and distinct > 2:
+        other = "multiclass" if likely_task(values) == "multiclass" else "regression"
         raise InputError(
-            f"--task binary: the target '{target}' has {distinct:,} distinct values; "
-            "use --task multiclass."
+            f"--task binary: the target '{target}' has {distinct:,} distinct values; use --task "
+            f"{other}."
         )
     task = likely_task(values) if task == "auto" else task
     if task == "multiclass" and distinct > max(2, NEAR_UNIQUE * values.rows):

@@ -8,7 +8,7 @@ import warnings
 import pandas as pd
 
 from data import InputError
-from data.tables.compressed import DAMAGED
+from data.tables.compressed import DAMAGED, WAY_ON
 from data.tables.values import as_text
 
 ENDINGS = (".xlsx", ".xlsm")
@@ -94,4 +94,4 @@ def _opened(name, wanted):
         raise
     except (*DAMAGED, KeyError, TypeError, SyntaxError) as error:  # a SyntaxError is one of XML
         reason = str(error).strip(" .\n").partition("\n")[0]
-        raise InputError(f"{name}: cannot be read as a workbook ({reason}).") from None
+        raise InputError(f"{name}: cannot be read as a workbook ({reason}); {WAY_ON}.") from None
