@@ -13,7 +13,6 @@ as they are in the file: None or NaN for missing, text as it stands ("007" stays
 mean is found out here, in one way for all formats.
 """
 
-import difflib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ import pandas as pd
 
 from data import InputError
 from data.tables import arrow, delimited, fetched, openml, parquet, records, workbook
-from data.tables.columns import check_distinct
+from data.tables.columns import check_distinct, nearest
 from data.tables.compressed import COMPRESSED
 from data.tables.dialect import USUAL
 from data.tables.sql import is_database
@@ -142,10 +141,7 @@ def check_present(columns, present, where):
     """
     for column in columns:
         if column not in present:
-            others = [str(name) for name in present if name not in columns]
-            near = difflib.get_close_matches(column, others, 1, 0.5)
-            alike = [name for name in others if name.lower() == column.lower()]
-            hint = (alike or near or [None])[0]
+            hint = nearest(column, [str(name) for name in present if name not in columns])
             way_out = f"did you mean '{hint}'? rename it" if hint else "add it"
             raise InputError(f"{where}: the column '{column}' is missing; {way_out}.")
 

@@ -4,7 +4,6 @@ The rules were tried on many public tables (see `decide`). Each can be overridde
 column in --categorical, --numeric, --dates or --drop.
 """
 
-import difflib
 import re
 import shlex
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data import InputError
+from data.tables.columns import nearest
 from data.tables.kinds import FEW, LEADING_ZERO
 from data.tables.scaling import are_told_apart, fit_numeric
 from data.tables.values import not_a_number
@@ -284,9 +284,7 @@ def notes_on(roles):
 def check_column(columns, column, option):
     """Raise InputError, with the nearest name, unless the table has the column."""
     if column not in columns:
-        near = difflib.get_close_matches(column, list(columns), 1, 0.5)
-        lower = [c for c in columns if c.lower() == column.lower()]
-        hint = (lower or near or [None])[0]
+        hint = nearest(column, list(columns))
         raise InputError(
             f"{option}: the table has no column '{column}'; "
             + (f"did you mean '{hint}'?" if hint else f"it has {_listed(list(columns))}.")
