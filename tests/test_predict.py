@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ from conftest import (
 )
 
 from build_embed_model import load_model
+from data import InputError
+from data.sets.prediction import with_texts
+from data.tables.dialect import USUAL
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 LONG = "long name " * 30
@@ -288,6 +292,18 @@ def test_keys_of_parquet_stand_beside_their_rows(model, monkeypatch, tmp_path, k
     expected = table.assign(part="x").fillna({"codes": ""})[keys]
     pd.testing.assert_frame_equal(found[keys], expected, check_dtype=False)
     assert found["predicted"].tolist() == plain["predicted"].tolist()
+
+
+@pytest.mark.parametrize("rows", [[50, 30], [50], [50, 50, 20]])
+def test_keys_that_lose_step_with_the_rows_end_the_run(monkeypatch, rows):
+    def chunks(name, roles, dialect, at_once):
+        for n in [50, 50] if "x" in roles else rows:
+            yield dict.fromkeys(roles, pd.Categorical(["a"] * n)), 1.0
+
+    monkeypatch.setattr("data.sets.prediction.chunks", chunks)
+    model = SimpleNamespace(roles={"x": "numeric"}, dialect=USUAL)
+    with pytest.raises(InputError, match="its rows have changed"):
+        list(with_texts("t.csv", ["key"], model))
 
 
 def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refused(model, tmp_path):
