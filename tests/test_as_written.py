@@ -379,6 +379,22 @@ def test_codes_with_a_text_among_them_stay_codes(tmp_path):
     assert read(tmp_path, table(["1", "2", "?", "3"])).roles["x"].role == "categorical"
 
 
+@pytest.mark.parametrize("form", ["jsonl", "xlsx"])
+def test_a_typed_number_has_no_mark_of_thousands(tmp_path, form):
+    """As text, 1.636 beside 849 would be read as 1636."""
+    cells = [500 + i if i % 7 == 0 else (1001 + 2 * i) / 1000 for i in range(300)]
+    assert numbers(tmp_path, [str(cell) for cell in cells])[0].max() > 1000
+    frame, name = table([None]), tmp_path / f"t.{form}"
+    frame["x"] = pd.Series(cells, dtype=object)
+    if form == "jsonl":
+        frame.to_json(name, orient="records", lines=True)
+    else:
+        frame.to_excel(name, index=False)
+    dataset = read(tmp_path, [name])
+    assert dataset.roles["x"].why == "numbers" and dataset.settings["notations"] == {}
+    np.testing.assert_array_equal(dataset.table.values("x")[:], cells)
+
+
 @pytest.mark.parametrize(
     ("texts", "other", "told"),
     [

@@ -25,14 +25,19 @@ def column_names(name, dialect=None):
 
 
 def declared_types(name, dialect=None):
-    """JSON tells text from numbers, and nested values from both."""
+    """JSON tells text from numbers, and nested values from both.
+
+    A number with a fraction leaves no doubt about its point, as 1.234 does in text.
+    """
     types = {}
     for record in _first_records(name):
         for column, value in record.items():
             if isinstance(value, (dict, list)):
                 types[column] = "compound"
-            elif isinstance(value, str):
-                types.setdefault(column, "str")
+            elif isinstance(value, str) and types.get(column) != "compound":
+                types[column] = "str"
+            elif isinstance(value, float):
+                types.setdefault(column, "float")
     return types
 
 
