@@ -13,9 +13,9 @@ from data.reports import neighbours
 from data.sets.loading import read_set
 from data.sets.manifest import saved_settings, saved_vocabulary
 from data.tables.dates import calendar_columns, date_columns, elapsed_column
-from data.tables.dialect import dialect_of
-from data.tables.encoding import MISSING, RESERVED, UNSEEN
-from data.tables.values import to_categories, to_dates
+from data.tables.dialect import USUAL, dialect_of
+from data.tables.encoding import RESERVED, UNSEEN, embedding_rows
+from data.tables.values import to_categories, to_dates, without_texts
 
 
 class EmbeddingTransformer(TransformerMixin, BaseEstimator):
@@ -24,7 +24,8 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
     A column becomes <column>_dim_0, <column>_dim_1, ... in its place. A missing value becomes
     row 0 of the embedding and a category that the set does not know row 1, with a warning that
     tells in how many rows. Values match by what they are: where the set holds numbers 1, 1.0 and
-    "1" are one category, where it holds text "1" and "01" are two. A date column that the set has
+    "1" are one category, where it holds text "1" and "01" are two. Texts that stood for a missing
+    value in training (NA, those of --na-values) do so here. A date column that the set has
     taken apart is taken apart here too: the vectors of its month, weekday, ..., and the days
     since 1970.
 
@@ -42,6 +43,8 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
     Attributes:
         vocabularies_: {column of X: data.tables.encoding.Vocabulary}
         vectors_: {column of X: float32 [cardinality, size]}
+        rows_: {column of X: {text: row of its vectors}}
+        na_values_: {column of X: texts that, as the numbers that they spell, are missing values}
         dates_: {column of X: DateParts}, those that are taken apart
 
     Raises:
@@ -68,14 +71,21 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
         """Read the set and find its columns in X, a DataFrame or array [rows, columns]."""
         names = list(self._frame(X, reset=True).columns)
         manifest, arrays = read_set(self.folder)
-        dates = (manifest.get("options") or {}).get("dates") or []
+        dates, dialect = (manifest.get("options") or {}).get("dates") or [], USUAL
+        vocabularies = {c: saved_vocabulary(manifest, c) for c in manifest["columns"]}
+        if manifest.get("options"):
+            dialect = dialect_of(saved_settings(manifest, self.folder)[0], vocabularies)
         self.vocabularies_, self.vectors_, self.dates_ = {}, {}, {}
+        self.rows_, self.na_values_ = {}, {}
         for name, source in self._wanted(names, [*manifest["columns"], *dates]).items():
             if source in manifest["columns"]:
-                self.vocabularies_[name] = saved_vocabulary(manifest, source)
+                self.vocabularies_[name] = vocabulary = vocabularies[source]
                 self.vectors_[name] = arrays[source]
+                self.rows_[name] = vocabulary.row_of_texts(dialect.missing_texts(source))
+                self.na_values_[name] = dialect.na_values_of(source)
             else:
-                self.dates_[name] = DateParts(manifest, arrays, source, self.folder)
+                self.dates_[name] = DateParts(manifest, arrays, source, dialect.notation(source))
+                self.na_values_[name] = dialect.missing_texts(source)
         self.n_features_out_ = len(self.get_feature_names_out())
         return self
 
@@ -89,12 +99,12 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
         frame = self._frame(X, reset=False)
         parts, unknown = [], {}
         for i, name in enumerate(frame.columns):
+            values = without_texts(frame.iloc[:, i], self.na_values_.get(name))
             if name in self.vectors_:
-                categories = to_categories(frame.iloc[:, i], "X", name)
-                part, share = look_up(self.vocabularies_[name], self.vectors_[name], categories)
-                unknown[name] = share
+                categories = to_categories(values, "X", name)
+                part, unknown[name] = look_up(self.rows_[name], self.vectors_[name], categories)
             elif name in self.dates_:
-                part, shares = self.dates_[name].look_up(frame.iloc[:, i], name)
+                part, shares = self.dates_[name].look_up(values, name)
                 unknown |= shares
             else:
                 part = frame.iloc[:, [i]]
@@ -240,8 +250,8 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):
         told = [f"{share:.1%} of the rows of {name!r}" for name, share in unknown.items() if share]
         if told:
             warnings.warn(
-                f"{self.folder} does not know the category of {', '.join(told)}: there stands the "
-                "vector of an unseen category",
+                f"{self.folder} does not know the category of {', '.join(told)}: these rows get "
+                "the vector for unseen categories",
                 stacklevel=4,
             )
 
@@ -254,15 +264,14 @@ class DateParts:
     """A date column as a set has taken it apart.
 
     Args:
-        manifest, arrays: of the set; column: its date column; folder: of the set, for messages.
+        manifest, arrays: of the set; column: its date column.
+        notation: `data.tables.notation.Notation`, how its dates were written.
     """
 
-    def __init__(self, manifest, arrays, column, folder):
-        settings, _ = saved_settings(manifest, folder)
-        self.column = column
-        self.notation = dialect_of(settings).notation(column)
+    def __init__(self, manifest, arrays, column, notation):
+        self.column, self.notation = column, notation
         self.parts = {
-            part: (saved_vocabulary(manifest, part), arrays[part])
+            part: (saved_vocabulary(manifest, part).row_of_texts(), arrays[part])
             for part in calendar_columns(column)
             if part in manifest["columns"]
         }
@@ -270,10 +279,11 @@ class DateParts:
 
     def look_up(self, values, name):
         """(float64 [rows, width], {part: share of rows whose category is unknown})"""
-        dates = to_dates(values, f"X: the date column {name!r}", notation=self.notation)
+        where = f"X: the date column {name!r}"
+        dates = to_dates(values, where, notation=self.notation, learned=True)
         columns, found, unknown = date_columns(self.column, dates), [], {}
-        for part, (vocabulary, vectors) in self.parts.items():
-            vector, unknown[part] = look_up(vocabulary, vectors, columns[part])
+        for part, (rows, vectors) in self.parts.items():
+            vector, unknown[part] = look_up(rows, vectors, columns[part])
             found.append(vector)
         if self.has_days:
             found.append(columns[elapsed_column(self.column)][:, None])
@@ -296,13 +306,14 @@ class DateParts:
         return pd.to_datetime(seconds, unit="s").to_numpy("datetime64[s]")
 
 
-def look_up(vocabulary, vectors, categories):
+def look_up(row_of_text, vectors, categories):
     """Vectors of one column, float32 [rows, size], and the share of rows that are unknown.
 
     Args:
+        row_of_text: of `data.tables.encoding.Vocabulary.row_of_texts`.
         categories: pandas.Categorical with text categories.
     """
-    rows = np.append(vocabulary.find(list(categories.categories)), MISSING)[categories.codes]
+    rows = embedding_rows(categories, row_of_text)
     return vectors[rows], float(np.mean(rows == UNSEEN)) if len(rows) else 0.0
 
 

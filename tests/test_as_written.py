@@ -5,8 +5,9 @@ import shlex
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
-from conftest import call, succeeded
+from conftest import call, refused, succeeded
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -17,9 +18,9 @@ from data.tables.dataset import read_dataset
 from data.tables.dialect import dialect_of
 from data.tables.formats import chunks
 from data.tables.kinds import Values
-from data.tables.notation import PLAIN
+from data.tables.notation import PLAIN, Notation
 from data.tables.recognition import notations, settle
-from data.tables.values import to_numbers
+from data.tables.values import to_dates, to_numbers
 
 RANDOM = np.random.default_rng(0)
 AMOUNTS = (RANDOM.lognormal(8, 2, 300)).round(2)
@@ -281,16 +282,20 @@ def test_a_year_of_two_digits_is_of_this_century_or_refused(tmp_path):
     assert "century" in refusal(read, tmp_path, table(born))
 
 
-def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path):
-    texts = [f"2024-12-{1 + i % 31:02}T{i % 24:02}:30:00+09:00" for i in range(300)]
+@pytest.mark.parametrize("offset", ["+09:00", "+0900", "+09", " +09"])
+def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path, offset):
+    texts = [f"2024-12-{1 + i % 31:02}T{i % 24:02}:30:00{offset}" for i in range(300)]
     found, dataset = dates(tmp_path, texts)
     assert found[0] == np.datetime64("2024-11-30T15:30")  # time has elapsed alike everywhere
     hours, codes = dataset.table.texts("x_hour")
     assert [hours[code] for code in codes[:24]] == [str(i % 24) for i in range(24)]
     frame = table(texts)
-    frame["x"] = pd.to_datetime(frame["x"]).dt.tz_convert("Asia/Tokyo")
+    frame["x"] = pd.to_datetime(frame["x"], format="ISO8601").dt.tz_convert("Asia/Tokyo")
     frame.to_parquet(tmp_path / "zoned.parquet")
     other = read(tmp_path, [tmp_path / "zoned.parquet"])
+    arrow = to_dates(frame["x"].astype(pd.ArrowDtype(pyarrow.timestamp("s", "Asia/Tokyo"))))
+    assert arrow.local[:2].astype(str).tolist() == ["2024-12-01T00:30:00", "2024-12-02T01:30:00"]
+    assert arrow.utc.tolist() == found.tolist()
     for column in ("x_hour", "x_day"):
         texts, codes = other.table.texts(column)
         same, others = dataset.table.texts(column)
@@ -298,6 +303,15 @@ def test_the_calendar_is_that_of_the_clock_at_the_place(tmp_path):
     np.testing.assert_array_equal(
         other.table.values("x_elapsed")[:], dataset.table.values("x_elapsed")[:]
     )
+
+
+def test_the_clock_may_change_within_a_column(tmp_path):
+    """As in summer, where PostgreSQL writes another offset; a day alone has none."""
+    texts = ["2024-03-30 23:30:00+01", "2024-03-31 23:30:00.25+02", "2024-04-05"]
+    found, dataset = dates(tmp_path, texts)
+    assert found[:2].astype(str).tolist() == ["2024-03-30T22:30:00", "2024-03-31T21:30:00"]
+    days, codes = dataset.table.texts("x_day")
+    assert [days[code] for code in codes[:3]] == ["30", "31", "5"]
 
 
 @pytest.mark.parametrize("bad", ["0000-00-00", "2024-02-30", "soon", "31.12.2024"])
@@ -328,6 +342,7 @@ def test_nearly_all_dates_are_never_advised_to_be_embedded(tmp_path):
 def test_days_in_eight_digits_are_dates_and_other_numbers_are_not(tmp_path):
     texts = [f"{day:%Y%m%d}" for day in DAYS]
     assert dates(tmp_path, [*texts[:-1], ""])[0][0] == DAYS[0].to_numpy()
+    assert read(tmp_path, table(["20230230", "20230231", "20210229"])).roles["x"].role != "date"
     codes = [str(20_240_000 + i) for i in range(300)]
     assert read(tmp_path, table(codes)).roles["x"].role == "left out"
 
@@ -364,6 +379,43 @@ def test_codes_with_a_text_among_them_stay_codes(tmp_path):
     assert read(tmp_path, table(["1", "2", "?", "3"])).roles["x"].role == "categorical"
 
 
+@pytest.mark.parametrize("form", ["jsonl", "xlsx"])
+def test_a_typed_number_has_no_mark_of_thousands(tmp_path, form):
+    """As text, 1.636 beside 849 would be read as 1636."""
+    cells = [500 + i if i % 7 == 0 else (1001 + 2 * i) / 1000 for i in range(300)]
+    assert numbers(tmp_path, [str(cell) for cell in cells])[0].max() > 1000
+    frame, name = table([None]), tmp_path / f"t.{form}"
+    frame["x"] = pd.Series(cells, dtype=object)
+    if form == "jsonl":
+        frame.to_json(name, orient="records", lines=True)
+    else:
+        frame.to_excel(name, index=False)
+    dataset = read(tmp_path, [name])
+    assert dataset.roles["x"].why == "numbers" and dataset.settings["notations"] == {}
+    np.testing.assert_array_equal(dataset.table.values("x")[:], cells)
+
+
+@pytest.mark.parametrize(
+    ("texts", "other", "told"),
+    [
+        (["0.5%", "1%", "12%"], "0.07", "numbers, in %: write it so"),
+        (["0.5", "1", "12.5"], "0,5", "numbers such as 1234.5: write it so"),
+        (["0,5", "1", "12,5"], "0.5", "numbers, decimal comma: write it so"),
+        (["13/01/2024", "14/02/2024"], "01/13/2024", "dates, day first: write it as YYYY-MM-DD"),
+        (["2024-12-13", "2024-12-14"], "soon", "dates: write it as YYYY-MM-DD"),
+        (["2024-12-13", "2024-12-14"], "01/02/2024", "two ways, such as '01/02/2024'; write them"),
+        (["2024-12-13", "2024-12-14"], "01/02/68", "write years with four digits."),
+    ],
+)
+def test_files_beside_the_table_are_written_as_it_is_or_refused(tmp_path, texts, other, told):
+    """In words of what training held; options that read one of them would misread the other."""
+    frame = table([other]).iloc[:20]
+    frame.to_csv(tmp_path / "test.csv", index=False)
+    message = refusal(read, tmp_path, table(texts), test_data=[str(tmp_path / "test.csv")])
+    assert message.startswith(f"{tmp_path}/test.csv: the ") and "'x'" in message
+    assert told in message and "--" not in message
+
+
 def test_new_rows_are_read_as_those_of_training(tmp_path):
     frame = pd.DataFrame(
         {
@@ -391,10 +443,26 @@ def test_new_rows_are_read_as_those_of_training(tmp_path):
     new = by_hand.assign(price=[f"{european(x, decimals=0)} €" for x in frame["price"].fillna(0)])
     assert 5 < few.sum() < 100
     new[few].drop(columns="y").to_csv(tmp_path / "new.csv", index=False)
-    frame[few].drop(columns="y").to_parquet(tmp_path / "new.parquet")
-    for form in ("csv", "parquet"):
+    frame = frame[few].drop(columns="y")
+    frame.to_parquet(tmp_path / "new.parquet")
+    # Numbers are what they are, also where the column has no type.
+    frame.to_excel(tmp_path / "new.xlsx", index=False)
+    frame.to_json(tmp_path / "new.jsonl", orient="records", lines=True, date_format="iso")
+    for form in ("csv", "parquet", "xlsx", "jsonl"):
         options = ["--embeddings", "set", "--predict", f"new.{form}", "--output", f"{form}.out.csv"]
         succeeded(call("build_embed_model.py", *options, cwd=tmp_path))
-    pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "csv.out.csv"), pd.read_csv(tmp_path / "parquet.out.csv")
+    found = pd.read_csv(tmp_path / "csv.out.csv")
+    for form in ("parquet", "xlsx", "jsonl"):
+        pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / f"{form}.out.csv"))
+    # What is written otherwise has to be changed: no option of --predict would read it.
+    frame.assign(price="1234.5").to_csv(tmp_path / "plain.csv", index=False)
+    options = ["--embeddings", "set", "--predict", "plain.csv"]
+    message = refused(call("build_embed_model.py", *options, cwd=tmp_path))
+    assert message == (
+        "plain.csv: the numeric column 'price' holds '1234.5' in row 0; in training it held "
+        "numbers, decimal comma, thousands point, in €: write it so, or leave it empty if it is "
+        "missing."
     )
+    mixed = pd.Series([1.234, "1.234,50 €", 12, None], dtype=object)
+    found = to_numbers(mixed, notation=Notation(",", ".", "€"))
+    np.testing.assert_array_equal(found, [1.234, 1234.5, 12, np.nan])

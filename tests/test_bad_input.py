@@ -34,6 +34,8 @@ def folder(tmp_path_factory):
     (folder / "quote.csv").write_bytes(b'city,sales\nOslo,1\n"Bern,2\n' + b"Rome,1\n" * 20)
     (folder / "latin.csv").write_bytes("city,sales\nZürich,1\nBern,2\n".encode("cp1252"))
     (folder / "latin_name.csv").write_bytes("Stadt Zürich,sales\nx,1\n".encode("cp1252"))
+    mixed = "city,sales\n" + "Zürich,1\n" * 5, "Genève,1\n" * 5
+    (folder / "mixed.csv").write_bytes(mixed[0].encode() + mixed[1].encode("cp1252"))
     (folder / "wide.csv").write_bytes("city,sales\nBern,2\n".encode("utf-16"))
     (folder / "broken.parquet").write_bytes(b"PAR1 and then something else")
     (folder / "broken.csv.gz").write_bytes(gzip.compress(b"city,sales\nOslo,1\n" * 999)[:60])
@@ -72,7 +74,7 @@ CASES = [
     ("--data image.png --target sales", ["image.png"]),
     ("--data nul.csv --target sales", ["nul.csv", "not a text table"]),
     ("--data long.csv --target sales", ["long.csv", "row 1 has 3 fields", "--separator"]),
-    ("--data longer.csv --target sales", ["longer.csv", "line 52"]),
+    ("--data longer.csv --target sales", ["longer.csv", "line 52 has 3 fields", "quote"]),
     ("--data short.csv --target sales", ["short.csv", "row 50 has 1 field where"]),
     ("--data marks.csv --target price", ["'price'", "--thousands ,", "--decimal ,"]),
     ("--data marks.csv --target shop", ["'price'", "'1,000'", "two ways", "--categorical"]),
@@ -82,8 +84,9 @@ CASES = [
     ("--data quote.csv --target sales", ["quote.csv"]),
     ("--data latin.csv --target sales", ["latin.csv", "not utf-8", "--encoding cp1252"]),
     ("--data latin_name.csv --target sales", ["latin_name.csv", "--encoding cp1252"]),
+    ("--data mixed.csv --target sales", ["line 7 holds", "not utf-8", "in one encoding"]),
     ("--data wide.csv --target sales", ["wide.csv", "--encoding utf-16"]),
-    ("--data broken.parquet --target sales", ["broken.parquet", "Parquet"]),
+    ("--data broken.parquet --target sales", ["broken.parquet", "Parquet", "anew"]),
     ("--data hidden.csv --target sales", ["hidden.csv", "Parquet", ".parquet"]),
     ("--data broken.csv.gz --target sales", ["broken.csv.gz"]),
     ("--data not.csv.gz --target sales", ["not.csv.gz"]),
@@ -116,6 +119,7 @@ CASES = [
     ("--data text.csv --target x", ["'x' holds numbers, but 'unknown' in row 17"]),
     ("--data good.csv --target city --task regression", ["'city' holds", "--task"]),
     ("--data good.csv --target paint --task binary", ["3 distinct", "multiclass"]),
+    ("--data good.csv --target y --task binary", ["distinct", "use --task regression."]),
     ("--data classes.csv --target shop", ["'shop'", "60 classes in 60 rows"]),
     ("--data constant.csv --target sales", ["'sales' is", "3"]),
     ("--data missing.csv --target sales", ["'sales' has no value"]),

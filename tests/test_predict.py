@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ from conftest import (
 )
 
 from build_embed_model import load_model
+from data import InputError
+from data.sets.prediction import with_texts
+from data.tables.dialect import USUAL
 
 FIRST, SECOND = "build_embeddings.py", "build_embed_model.py"
 LONG = "long name " * 30
@@ -179,6 +183,13 @@ def test_bad_new_rows_are_refused(model, tmp_path):
     assert tree(output) == before
 
 
+def test_a_last_row_may_have_any_category(model):
+    """Of a table to learn from it would be refused: a sum of the others."""
+    table = new_table(3, 12).assign(codes=["DE", "NA", "Total"])
+    found, _ = predict(model, table)
+    assert len(found) == 3
+
+
 def test_a_set_without_a_model_says_what_to_run(model, tmp_path):
     output, _ = model
     good = write(new_table(20, 3), tmp_path / "good.csv")
@@ -244,6 +255,9 @@ def test_new_rows_that_the_model_hardly_knows_are_warned_of(model):
     table = new_table(40, 6).assign(codes=["Atlantis", "Ys", "DE", None] * 10)
     _, shown = predict(model, table)
     assert "note: 'codes': the model knows the category of 33% of the rows only" in shown
+    assert "is missing in" not in shown
+    _, shown = predict(model, table.assign(rows=None))
+    assert "note: 'rows_elapsed' is missing in 100% of the rows, in training in 0%" in shown
 
 
 def test_the_columns_of_the_new_rows_may_stand_before_the_predictions(model):
@@ -262,6 +276,36 @@ def test_the_columns_of_the_new_rows_may_stand_before_the_predictions(model):
     assert keys["note"].tolist() == as_written["note"].tolist()
 
 
+@pytest.mark.parametrize("keys", [["note"], ["a/b: \n", "codes"], ["part"]])
+def test_keys_of_parquet_stand_beside_their_rows(model, monkeypatch, tmp_path, keys):
+    """Arrow ends its batches elsewhere where categories are among the columns, or none is."""
+    output, _ = model
+    table = new_table(200, 11).drop(columns="level").assign(note=np.arange(200))
+    plain, _ = predict(model, table)
+    path, result = tmp_path / "part=x" / "new.parquet", tmp_path / "p.csv"
+    path.parent.mkdir()
+    table.astype({"codes": "category"}).to_parquet(path, row_group_size=64)
+    monkeypatch.setattr("data.sets.prediction.PREDICTED_AT_ONCE", 50)
+    options = ["--embeddings", output, "--output", result, "--key", *keys]
+    succeeded(call(SECOND, "--predict", path, *options))
+    found = pd.read_csv(result, keep_default_na=False)
+    expected = table.assign(part="x").fillna({"codes": ""})[keys]
+    pd.testing.assert_frame_equal(found[keys], expected, check_dtype=False)
+    assert found["predicted"].tolist() == plain["predicted"].tolist()
+
+
+@pytest.mark.parametrize("rows", [[50, 30], [50], [50, 50, 20]])
+def test_keys_that_lose_step_with_the_rows_end_the_run(monkeypatch, rows):
+    def chunks(name, roles, dialect, at_once):
+        for n in [50, 50] if "x" in roles else rows:
+            yield dict.fromkeys(roles, pd.Categorical(["a"] * n)), 1.0
+
+    monkeypatch.setattr("data.sets.prediction.chunks", chunks)
+    model = SimpleNamespace(roles={"x": "numeric"}, dialect=USUAL)
+    with pytest.raises(InputError, match="its rows have changed"):
+        list(with_texts("t.csv", ["key"], model))
+
+
 def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refused(model, tmp_path):
     output, _ = model
     new = write(new_table(20, 8), tmp_path / "new.csv")
@@ -275,7 +319,10 @@ def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refuse
         ("--output", new): "this file holds the new rows",
         ("--output", output / "mine.csv"): "in a saved set",
         ("--output", output / "embed_model" / "model.keras"): "in a saved set",
-        ("--key", "Note"): "'Note' is missing",
+        ("--key", "Note"): "--key: ",
+        ("--output", tmp_path / "p.xlsx"): "predictions are CSV; name a .csv file",
+        ("--output", tmp_path / "p.csv.gz"): "predictions are CSV; name a .csv file",
+        ("--output", os.devnull): "no plain file",
     }.items():
         assert word in refused(call(SECOND, *options, *more)), more
     link = tmp_path / "link.csv"
@@ -285,7 +332,12 @@ def test_options_that_would_do_nothing_and_outputs_that_would_destroy_are_refuse
     taken = write(new_table(20, 8).assign(predicted=1), tmp_path / "taken.csv")
     out = tmp_path / "out.csv"
     more = ["--predict", taken, "--embeddings", output, "--with-input", "--output", out]
-    assert "'predicted' already" in refused(call(SECOND, *more))
+    assert "--with-input: the new rows have a column 'predicted'" in refused(call(SECOND, *more))
+    more[more.index("--with-input") :] = ["--key", "predicted", "--output", out]
+    assert "--key: the new rows have a column 'predicted'" in refused(call(SECOND, *more))
+    more = ["--predict", taken, new, "--embeddings", output, "--with-input", "--output", out]
+    taken = write(new_table(20, 8).assign(note=1), tmp_path / "taken.csv")
+    assert f"--with-input: {new}: the column 'note'" in refused(call(SECOND, *more))
     taken.unlink()
     assert "--key: it goes with --predict" in refused(call(SECOND, "--key", "x"))
     assert tree(output) | tree(tmp_path) == before

@@ -300,6 +300,13 @@ def test_missing_looking_texts_are_categories_when_asked(tmp_path):
     assert vocabulary(dataset, "country").counts[MISSING] > 0
     assert vocabulary(dataset, "answer").values == ["None", "some"]
     assert vocabulary(dataset, "other").values == ["b"]
+    assert not any("--keep-na" in note for note in dataset.notes)
+    # Among codes of two letters it is Namibia, or North America.
+    codes = frame.assign(country=["NA", "DE", "FR"] * 20)
+    told = "'country': cells with 'NA' are taken as missing; if it is a category: --keep-na country"
+    assert [told + "."] == [n for n in read(tmp_path, codes).notes if "--keep-na" in n]
+    for options in ({"keep_na": ["country"]}, {"drop": ["country"], "categorical": ["other"]}):
+        assert not any("--keep-na" in note for note in read(tmp_path, codes, **options).notes)
     # A saved vocabulary with such a text reads new rows the same way, without being asked.
     manifest = json.loads(json.dumps(describe(dataset, "t")))
     saved = {"country": saved_vocabulary(manifest, "country")}

@@ -41,6 +41,8 @@ RANDOM = np.random.default_rng(0)
         ("zip_code", RANDOM.integers(10000, 10400, 2000).tolist(), "categorical"),
         ("storeId", RANDOM.integers(7, 999, 5000).tolist(), "categorical"),
         ("paid", RANDOM.integers(10000, 10400, 2000).tolist(), "numeric"),  # "id" is no part of it
+        ("customer", [2**60 + i % 90 for i in range(900)], "categorical"),  # one number as floats
+        ("customer", [10**9 + i % 90 for i in range(900)], "categorical"),  # and these as float32
         ("plz", ["01234", "99999", "1000"] * 9, "categorical"),
         ("grade", ["1.0", "2.0", "3.0", ""] * 20, "categorical"),  # integers with some missing
         ("hour", [f"{i % 24}.0" for i in range(2000)], "categorical"),
@@ -112,6 +114,39 @@ def test_guesses_about_integers_come_with_a_line_to_copy(tmp_path):
     assert not any("--categorical" in note for note in other.notes)
     other = read(tmp_path, frame, numeric=["room type"])
     assert other.roles["room type"].role == "numeric"
+
+
+def test_integers_that_are_one_number_as_floats_are_codes_or_refused(tmp_path):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "c": ["a", "b"] * 60, "big client": [f"{2**60 + i % 40}" for i in range(120)],
+            "y": random.normal(size=120),
+        }
+    )  # fmt: skip
+    dataset = read(tmp_path, frame)
+    assert len(vocabulary(dataset, "big client").values) == 40
+    frame["client"] = [f"{2**60 + i % 90}" for i in range(120)]
+    message = refusal(read, tmp_path, frame)
+    assert message.startswith(f"{tmp_path}/table.csv: ") and "--numeric" not in message
+    assert f"give --categorical client if they are codes, else subtract {2**60} from" in message
+    message = refusal(read, tmp_path, frame, numeric=["client"])
+    assert message.startswith("--numeric: the numbers of 'client'")
+    dataset = read(tmp_path, frame, drop=["big client"], group="client")
+    assert "groups of 'client': 72 train, 9 validation, 9 test" in dataset.split_lines
+
+
+def test_integers_that_look_like_codes_are_told(tmp_path):
+    """All of as many digits, and each comes often; a missing one makes floats of them."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"c": ["a", "b"] * 300, "y": random.normal(size=600)})
+    frame["account"] = 1_000_000 + random.integers(0, 100, 600) ** 2
+    frame["seats"] = 9_000 + random.integers(0, 50, 600) ** 2  # with four digits or five
+    frame["depot"] = frame["account"].where(frame.index != 7)
+    dataset = read(tmp_path, frame)
+    assert {dataset.roles[c].role for c in ("account", "seats", "depot")} == {"numeric"}
+    (note,) = [note for note in dataset.notes if "--categorical" in note]
+    assert note.endswith("--categorical account depot")
 
 
 def test_every_role_can_be_named(tmp_path):

@@ -359,7 +359,7 @@ def folder(tmp_path_factory):
         (["title.xlsx"], ["names 1 of 11 columns", "delete the lines above"]),
         (["two.xlsx"], ["Sales, Notes", "--sheet"]),
         (["two.xlsx", "--sheet", "Sale"], ["no sheet 'Sale'", "Sales, Notes"]),
-        (["not.xlsx"], ["cannot be read as a workbook"]),
+        (["not.xlsx"], ["cannot be read as a workbook", "anew"]),
         (["workbook.csv"], [".xlsx"]),
         (["not.feather"], ["cannot be read as Arrow"]),
         (["arrow.csv"], ["this is an Arrow file"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import call, make_table, predictions, refused, succeeded, write
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_reading import read, refusal
 
@@ -276,6 +276,14 @@ def test_groups_that_cannot_be_parted_are_refused(tmp_path, change, more, parts)
         assert part in message, message
 
 
+def test_a_group_that_is_called_na_is_told_how_to_stay(tmp_path):
+    frame = customers().replace({"customer": {"c0": "NA"}})
+    message = refusal(read, tmp_path, frame, group="customer", categorical=["c"])
+    assert "fill it, give --keep-na customer if 'NA' is a group, or group by another" in message
+    dataset = read(tmp_path, frame, group="customer", categorical=["c"], keep_na=["customer"])
+    assert apart(dataset, frame["customer"])
+
+
 def test_groups_beside_a_test_file(tmp_path):
     frame, test = customers(), customers(60, seed=1)
     path = str(write(test, tmp_path / "test.csv"))
@@ -292,6 +300,7 @@ def test_groups_beside_a_test_file(tmp_path):
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), min_size=10, max_size=80),
     st.booleans(),
 )
+@example([(0, 0)] * 6 + [(1, 0)] * 2 + [(2, 0)] * 2, False)  # two large ones are of one size
 def test_any_groups_stay_together_or_are_refused(tmp_path_factory, rows, ordered):
     frame = table(len(rows)).assign(g=[g for g, _ in rows], k=[k for _, k in rows])
     folder, options = tmp_path_factory.mktemp("groups"), {"group": "g", "categorical": ["c"]}

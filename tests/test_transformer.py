@@ -32,7 +32,7 @@ COLUMNS = {
 }
 
 
-def save(folder):
+def save(folder, **more):
     manifest = {
         "format": "keras-entity-embeddings", "version": 1, "table": "trips", "numeric": {},
         "target": {"name": "price", "task": "regression"},
@@ -43,7 +43,7 @@ def save(folder):
             }
             for name, (kind, words) in COLUMNS.items()
         },
-    }  # fmt: skip
+    } | more  # fmt: skip
     arrays = {
         name: np.arange(1.0, 2 * len(words) + 5, dtype="float32").reshape(-1, 2)
         for name, (_, words) in COLUMNS.items()
@@ -90,7 +90,7 @@ def test_dates_are_taken_apart_as_the_set_did(tmp_path):
         "options": {
             "data": [], "validation_data": [], "test_data": [], "dates": ["day"], "encoding":
             "utf-8", "separator": None, "keep_na": [], "seed": 0,
-            "notations": {"day": {"date_order": "dmy"}},
+            "notations": {"day": {"date_order": "dmy"}}, "na_values": ["?"],
         },
         "columns": {
             name: {
@@ -118,6 +118,9 @@ def test_dates_are_taken_apart_as_the_set_did(tmp_path):
     np.testing.assert_array_equal(found.iloc[:, :2], months[[3, 4, 0, 3]])
     np.testing.assert_array_equal(found.iloc[:, 2:4], weekdays[[1, 3, 0, 2]])
     assert found["when_elapsed"].iloc[0] == 19754 and np.isnan(found["when_elapsed"].iloc[2])
+    for mark in ("?", "NA", ""):
+        marked = rows.fillna({"when": mark})
+        pd.testing.assert_frame_equal(transformer.transform(marked), found)
     # Dates as pandas holds them are the same, and come back.
     whole = rows.assign(when=pd.to_datetime(rows["when"], format="%d.%m.%Y"))
     pd.testing.assert_frame_equal(transformer.transform(whole), found)
@@ -167,6 +170,23 @@ def test_values_match_by_what_they_are(folder, arrays, column, values, rows):
     found = EmbeddingTransformer(folder).fit_transform(table)
     assert (found.dtypes == np.float32).all()
     np.testing.assert_array_equal(found, arrays[column][rows])
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_training_took_for_missing_is_missing(arrays, tmp_path):
+    options = {"data": [], "validation_data": [], "test_data": [], "encoding": "utf-8", "seed": 0}
+    options |= {"na_values": ["?", "-9"], "keep_na": ["open"]}
+    save(tmp_path, options=options, split={"sources": {}})
+    table = pd.DataFrame({"country": ["?", "NA", "", "Spain"], "shop": [-9, 1, 2, 30]})
+    transformer = EmbeddingTransformer(tmp_path).fit(table)
+    found = transformer.transform(table)
+    np.testing.assert_array_equal(found.iloc[:, :2], arrays["country"][[0, 0, 0, 4]])
+    np.testing.assert_array_equal(found.iloc[:, 2:], arrays["shop"][[0, 2, 3, 4]])
+    same = transformer.transform(table.assign(shop=["-9", 1.0, "2", 30]))
+    pd.testing.assert_frame_equal(same, found)
+    kept = EmbeddingTransformer(tmp_path, columns={"country": "open"}).fit(table)
+    with pytest.raises(UserWarning, match="rows get the vector for unseen categories"):
+        kept.transform(table)
 
 
 def test_columns_of_any_type_pass_through(folder, arrays, table):

@@ -1,5 +1,6 @@
 """A saved final model for new rows: what `load_model` and --predict share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from data.sets.loading import check_file, read_set
 from data.sets.manifest import saved_encoding, saved_settings
 from data.tables.dates import calendar_columns, date_columns, elapsed_column
 from data.tables.dialect import dialect_of
-from data.tables.encoding import MISSING, RESERVED, UNSEEN
+from data.tables.encoding import MISSING, RESERVED, embedding_rows
 from data.tables.formats import as_columns, check_present
 from data.tables.scaling import as_float32, scaled
 from data.training.scoring import prediction_table
@@ -72,7 +73,7 @@ class FinalModel:
             options: of `data.tables.settings.TABLE_OPTIONS`, such as separator and encoding.
         """
         vocabularies = {v.column: v for v in self.encoding.vocabularies}
-        self.dialect = dialect_of(self._settings | options, vocabularies)
+        self.dialect = replace(dialect_of(self._settings | options, vocabularies), part="new")
         self._rows = [
             v.row_of_texts(self.dialect.missing_texts(v.column)) for v in self.encoding.vocabularies
         ]
@@ -112,8 +113,14 @@ class FinalModel:
         check_present(self.roles, list(frame.columns), "the DataFrame")
         columns = as_columns(frame, self.roles, self.dialect, "the DataFrame")
         counts = Known(self.encoding)
-        counts.add(self.inputs(columns)["codes"])
+        counts.add(self.inputs(columns))
         return counts.shares()
+
+    def missing_in_training(self):
+        """float Series by numeric column: the share of the training rows without a number."""
+        column = self.encoding.vocabularies[0].column
+        rows = sum(self._manifest["columns"][column]["rows"])
+        return pd.Series({n.column: n.missing / rows for n in self.encoding.numerics}, dtype=float)
 
     def predict_columns(self, columns, first_row=0, known=None):
         """Predictions of one part of a table.
@@ -128,7 +135,7 @@ class FinalModel:
         self.load()
         inputs = self.inputs(columns)
         if known is not None:
-            known.add(inputs["codes"])
+            known.add(inputs)
         predicted = self._predict(inputs["codes"], inputs.get("numbers"))
         row_ids = np.arange(first_row, first_row + len(predicted))
         return prediction_table(row_ids, predicted, self.encoding.target)
@@ -141,7 +148,7 @@ class FinalModel:
             if role == "date":
                 columns |= date_columns(column, columns.pop(column))
         codes = [
-            _codes(columns[vocabulary.column], rows)
+            embedding_rows(columns[vocabulary.column], rows)
             for vocabulary, rows in zip(self.encoding.vocabularies, self._rows, strict=True)
         ]
         numbers = [
@@ -162,26 +169,30 @@ def feature_roles(encoding, settings):
     return features
 
 
-def _codes(values, rows):
-    """Embedding rows of one column, int32 [rows]: pandas.Categorical -> by its texts."""
-    found = [rows.get(text, UNSEEN) for text in values.categories]
-    return np.array([*found, MISSING], "int32")[values.codes]
-
-
 class Known:
-    """Counts the rows whose category a model knows."""
+    """Counts the rows whose category a model knows, and those that lack a number."""
 
     def __init__(self, encoding):
         self.columns = [vocabulary.column for vocabulary in encoding.vocabularies]
-        self.n_known = np.zeros(len(self.columns), "int64")
-        self.n_present = np.zeros(len(self.columns), "int64")
+        self.numeric = [numeric.column for numeric in encoding.numerics]
+        self.n_rows = 0
+        self.n_known, self.n_present = np.zeros((2, len(self.columns)), "int64")
+        self.n_missing = np.zeros(len(self.numeric), "int64")
 
-    def add(self, codes):
-        """Count more rows: int32 [rows, categorical columns], rows of the embeddings."""
+    def add(self, inputs):
+        """Count more rows: what `FinalModel.inputs` gives."""
+        codes = inputs["codes"]
+        self.n_rows += len(codes)
         self.n_known += (codes >= RESERVED).sum(axis=0)
         self.n_present += (codes != MISSING).sum(axis=0)
+        if self.numeric:
+            self.n_missing += np.isnan(inputs["numbers"]).sum(axis=0)
 
     def shares(self):
         """float Series by column: known ones of those present; 1 where none is."""
         shares = np.where(self.n_present > 0, self.n_known / np.maximum(self.n_present, 1), 1.0)
         return pd.Series(shares, index=self.columns, name="known")
+
+    def missing(self):
+        """float Series by numeric column: the share of the rows without a number."""
+        return pd.Series(self.n_missing / max(self.n_rows, 1), index=self.numeric)

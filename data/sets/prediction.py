@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -17,7 +18,8 @@ from data.sets.final_model import PREDICTED_AT_ONCE, FinalModel, Known
 from data.sets.names import file_names
 from data.sets.publishing import is_in_a_set
 from data.sets.reuse import last_saved
-from data.tables.formats import check_present, chunks, column_names
+from data.tables.compressed import COMPRESSED
+from data.tables.formats import READER_OF, check_present, chunks, column_names
 from data.tables.sources import fetch_databases, find_files, table_name
 from data.tables.sql import is_database
 from data.training.scoring import prediction_columns
@@ -26,6 +28,7 @@ from data.training.scoring import prediction_columns
 FILE_OPTIONS = ("separator", "quote", "encoding", "sheet", "sql")
 # What --predict takes; it would do nothing with any other option.
 OPTIONS = ("predict", "embeddings", "output", "replace", "with_input", "key", *FILE_OPTIONS)
+OTHER_ENDINGS = {*COMPRESSED, *READER_OF} - {".csv", ".txt"}
 
 
 def add_options(parser):
@@ -97,6 +100,10 @@ def output_file(options, model, files, added):
     output = Path(options.output or default)
     if output.is_dir():
         raise InputError(f"--output {output}: this is a folder; name the CSV file to write.")
+    if output.suffix.lower() in OTHER_ENDINGS:
+        raise InputError(f"--output {output}: predictions are CSV; name a .csv file.")
+    if output.exists() and not output.is_file():
+        raise InputError(f"--output {output}: this is no plain file; name a .csv file.")
     if any(_same(output, name) for name in files):
         raise InputError(f"--output {output}: this file holds the new rows; name another.")
     if is_in_a_set(output):
@@ -147,13 +154,14 @@ def kept_columns(options, files, model, added):
     """
     present = column_names(files[0], model.dialect)
     kept = present if options.with_input else list(dict.fromkeys(options.key or []))
+    option = "--with-input" if options.with_input else "--key"
     for name in files:
-        check_present(kept, column_names(name, model.dialect), f"--key: {name}")
+        check_present(kept, column_names(name, model.dialect), f"{option}: {name}")
     for column in kept:
         if column in added:
+            others = "name columns with --key" if options.with_input else "leave it out"
             raise InputError(
-                f"--with-input: the new rows have a column '{column}' already; rename it, or name "
-                "columns with --key."
+                f"{option}: the new rows have a column '{column}' already; rename it, or {others}."
             )
     extra = [column for column in present if column not in model.roles and column not in kept]
     if extra:
@@ -173,13 +181,11 @@ def write_predictions(model, files, kept, output, known):
     progress, n_rows = Progress("predicting"), 0
     with written_whole(output) as file:
         for i, name in enumerate(files):
-            parts = chunks(name, model.roles, model.dialect, PREDICTED_AT_ONCE)
-            inputs = texts_of(name, kept, model.dialect)
-            for (columns, share), beside in zip(parts, inputs, strict=False):
+            for columns, beside, share in with_texts(name, kept, model):
                 lines = model.predict_columns(columns, n_rows, known)
-                if beside is not None:
+                if kept:
                     lines = pd.concat([beside, lines.drop(columns="row")], axis=1)
-                texts = [] if beside is None else beside.to_numpy().ravel()
+                texts = beside.to_numpy().ravel()
                 lines.to_csv(file, index=False, header=not n_rows, quoting=csv_quoting(texts))
                 n_rows += len(lines)
                 progress(n_rows, (i + share) / len(files))
@@ -189,17 +195,25 @@ def write_predictions(model, files, kept, output, known):
     return n_rows
 
 
-def texts_of(name, columns, dialect):
-    """The columns as text as it stands in the file, DataFrames of as many rows as `chunks` gives.
+def with_texts(name, kept, model):
+    """The rows of a file, a part at a time.
 
-    Without columns it yields None for ever.
+    Yields:
+        (dict of column -> values, see `data.tables.formats.chunks`, DataFrame of the columns in
+        `kept` as text as it stands in the file, share of the file read)
     """
-    if not columns:
-        while True:
-            yield None
-    dialect = dataclasses.replace(dialect, keep_na=tuple(columns), notations={})
-    for part, _ in chunks(name, dict.fromkeys(columns, "categorical"), dialect, PREDICTED_AT_ONCE):
-        yield pd.DataFrame({column: values.astype(object) for column, values in part.items()})
+    parts = chunks(name, model.roles, model.dialect, PREDICTED_AT_ONCE)
+    if not kept:
+        yield from ((columns, pd.DataFrame(), share) for columns, share in parts)
+        return
+    dialect = dataclasses.replace(model.dialect, keep_na=tuple(kept), notations={})
+    texts = chunks(name, dict.fromkeys(kept, "categorical"), dialect, PREDICTED_AT_ONCE)
+    ended = {"": ()}, 1.0
+    for (columns, share), (beside, _) in itertools.zip_longest(parts, texts, fillvalue=ended):
+        if len({len(values) for values in (*columns.values(), *beside.values())}) > 1:
+            raise InputError(f"{name}: its rows have changed while they were read; start again.")
+        beside = {column: values.astype(object) for column, values in beside.items()}
+        yield columns, pd.DataFrame(beside), share
 
 
 def show_known(known, model):
@@ -213,4 +227,11 @@ def show_known(known, model):
             show_note(
                 f"'{column}': the model knows the category of {share:.0%} of the rows only; to it "
                 "the others are one unseen category."
+            )
+    learned = model.missing_in_training()
+    for column, share in known.missing().items():
+        if share > 0.5 and share > 10 * learned[column]:
+            show_note(
+                f"'{column}' is missing in {share:.0%} of the rows, in training in "
+                f"{learned[column]:.0%}: the model has learned little about such rows."
             )

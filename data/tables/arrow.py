@@ -3,7 +3,7 @@
 import contextlib
 
 from data import InputError
-from data.tables.compressed import DAMAGED
+from data.tables.compressed import DAMAGED, WAY_ON
 
 ENDINGS = (".arrow", ".feather", ".ipc")
 
@@ -62,7 +62,7 @@ def reading(name, form, module):
         raise
     except (*DAMAGED, TypeError, KeyError) as error:
         reason = str(error).strip(" .\n").partition("\n")[0]
-        raise InputError(f"{name}: cannot be read as {form} ({reason}).") from None
+        raise InputError(f"{name}: cannot be read as {form} ({reason}); {WAY_ON}.") from None
 
 
 def schema_types(schema):

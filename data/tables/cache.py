@@ -8,7 +8,7 @@ scaling are fitted later, on training rows alone (`data.tables.encoding`).
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def _write(files, roles, folder, dialect, label):
         for part in PARTS:
             for name in files.get(part) or []:
                 here = _roles_here(roles, part, name, dialect)
-                for columns, share in ahead(chunks(name, here, dialect)):
+                for columns, share in ahead(chunks(name, here, replace(dialect, part=part))):
                     for column, role in here.items():
                         if role == "date":
                             columns |= date_columns(column, columns.pop(column))

@@ -1,5 +1,7 @@
 """What files themselves say about their columns: names, and types, where they declare them."""
 
+import difflib
+
 from data import InputError
 
 
@@ -10,6 +12,12 @@ def check_distinct(names, where):
         if column in seen:
             raise InputError(f"{where}: the column '{column}' is there twice; rename one of them.")
         seen.add(column)
+
+
+def nearest(column, names):
+    """The name that is most like a column's, None where none is."""
+    alike = [name for name in names if name.lower() == column.lower()]
+    return (alike or difflib.get_close_matches(column, names, 1, 0.5) or [None])[0]
 
 
 def agreed(declared):

@@ -15,6 +15,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 DAMAGED = (
     ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, lzma.LZMAError, zlib.error,
 )  # fmt: skip
+WAY_ON = "it may be damaged or cut short, so write or fetch it anew"
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from data.tables.cache import read_table
 from data.tables.columns import agreed
 from data.tables.dates import calendar_columns, elapsed_column
 from data.tables.description import (
+    notes_on_country_codes,
     notes_on_missing_targets,
     notes_on_negative_targets,
     notes_on_split,
@@ -51,6 +52,7 @@ from data.tables.target import keep_trained_classes, read_target, target_storage
 FEATURE_ROLES = ("categorical", "numeric", "date")
 # Of the columns that split the rows, by what they hold.
 STORAGE_OF_KINDS = {"int": "numeric", "float": "numeric", "date": "date"}
+EXACT_DIGITS = 15  # of whole numbers as float64
 
 
 @dataclass
@@ -123,14 +125,13 @@ def read_dataset(
     read = time.monotonic()
 
     # Rows with a target are split; whatever is learned of columns, training rows teach.
-    kept_out = partial(_texts_kept_out, files["data"], dialect, settings["target"])
+    kept_out = partial(_texts_kept_out, files["data"], dialect)
     target = read_target(table, settings["target"], settings["task"], dialect, kept_out)
-    order, groups = order_of(table, settings), groups_of(table, settings["group"])
-    split = split_rows(
-        table, target.values, order=order, groups=groups, seed=settings["seed"],
-        stratify=target.task != "regression",
-    )  # fmt: skip
+    order, groups = order_of(table, settings), groups_of(table, settings["group"], kept_out)
+    by = {"order": order, "groups": groups, "seed": settings["seed"]}
+    split = split_rows(table, target.values, **by, stratify=target.task != "regression")
     notes = roles.notes_on(assigned) + notes_on_missing_targets(table, target, split, kept_out)
+    notes += notes_on_country_codes(table, assigned, vocabularies, kept_out)
     notes += notes_on_split(table, split, order, groups, assigned)
     statistics = count_rows(table, split["train"], target.values)
     target, split, prior, more = keep_trained_classes(target, split, statistics, table.folder)
@@ -141,7 +142,7 @@ def read_dataset(
     known = {column: vocabularies.get(column) for column in categorical}
     encoding = fit_encoding(table, split["train"], target, statistics, known, numeric, extend)
     notes += notes_on_negative_targets(encoding.target, target.values, split)
-    _check_told_apart(encoding.numerics, assigned, table, split["train"][:SAMPLED_ROWS])
+    _check_told_apart(encoding.numerics, assigned, table, split["train"], files["data"][0])
     encoded = EncodedRows(table, encoding)
     _describe_categories(encoded, statistics, target.task)
     return Dataset(
@@ -281,7 +282,10 @@ def _storage(sample, assigned, settings, dialect):
     storage[target] = target_storage(sample[target], settings["task"])
     for column in (settings["split_by"], settings["group"]):
         if column is not None and column not in storage:
-            storage[column] = STORAGE_OF_KINDS.get(sample[column].kind, "categorical")
+            kind, longest = sample[column].kind, max(map(len, sample[column].texts), default=0)
+            if column == settings["group"] and kind == "int" and longest > EXACT_DIGITS:
+                kind = "str"  # as floats two groups might be one
+            storage[column] = STORAGE_OF_KINDS.get(kind, "categorical")
     return storage, replace(dialect, notations=notations(sample, storage))
 
 
@@ -368,10 +372,13 @@ def _vocabulary(table, column, counts, saved, extend):
     return extend_vocabulary(saved, texts, counts) if extend else replace(saved)
 
 
-def _check_told_apart(numerics, assigned, table, row_ids):
+def _check_told_apart(numerics, assigned, table, train, where):
+    row_ids = train[:SAMPLED_ROWS]
     for numeric in numerics:
-        if numeric.column in assigned:  # not the days of a date, which nobody can write otherwise
-            check_told_apart(numeric, table.values(numeric.column)[row_ids])
+        if role := assigned.get(numeric.column):  # the days of a date nobody can write otherwise
+            named = role.why.startswith("named")
+            numbers = table.values(numeric.column)[row_ids]
+            check_told_apart(numeric, numbers, "--numeric" if named else where)
 
 
 def _describe_categories(encoded, statistics, task):

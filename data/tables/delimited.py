@@ -16,7 +16,7 @@ import pandas as pd
 from data import InputError
 from data.progress import Progress
 from data.tables import arrow_csv
-from data.tables.compressed import DAMAGED, opened
+from data.tables.compressed import DAMAGED, WAY_ON, opened
 from data.tables.notation import PLAIN
 from data.tables.values import text_type
 
@@ -26,7 +26,9 @@ HEAD_BYTES = 1 << 18
 SEPARATORS = (",;\t|", "^~\x01\x1f: ")
 # A first line that holds one is no header.
 FRACTION = re.compile(r"[+-]?[0-9]+\.[0-9]+([eE][+-]?[0-9]+)?")
+MIXED = 3  # letters beyond ASCII that are UTF-8 before the first mistake; by chance hardly any are
 NOT_ASCII = re.compile(r"[^\x00-\x7f\ufffd]+")
+LONG_ROW = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 TOTAL = re.compile(r"((grand|sub)[ -]?)?total|totals|sum|summe|gesamt|totale|suma|toplam", re.I)
 # How files of other formats begin, and what to do with them.
 OTHER_FORMATS = {
@@ -48,7 +50,7 @@ def _head(name, encoding, size):
     except DAMAGED as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{name}: cannot be read ({error}).") from None
+        raise InputError(f"{name}: cannot be read ({error}); {WAY_ON}.") from None
     for begins, what in OTHER_FORMATS.items():
         if block.startswith(begins):
             raise InputError(f"{name}: this is {what}.")
@@ -223,7 +225,7 @@ def chunks(name, roles, dialect, rows):
     # Pandas completes short rows, so that nobody sees that they are; Arrow gives up on them.
     if read is _frames and not complete and len(layout.names) > 1:
         _check_widths(name, layout, dialect)
-    if n_rows:
+    if n_rows and dialect.part != "new":
         _check_total(name, last, n_rows)
 
 
@@ -328,28 +330,35 @@ def _csv_error(name, error, encoding):
     if isinstance(error, UnicodeError):
         return _encoding_error(name, encoding)
     reason = str(error).replace("Error tokenizing data. C error: ", "").strip(" .\n")
-    way_on = ""
+    if found := LONG_ROW.search(reason):
+        return InputError(
+            f"{name}: line {found[2]} has {found[3]} fields where the header has {found[1]}; quote "
+            "fields that hold the separator, or correct the line."
+        )
+    way_on = WAY_ON
     if "EOF inside string" in reason:
-        way_on = "; close the quote, or give --quote none if quotes are letters in this file"
-    return InputError(f"{name}: cannot be read as a CSV table ({reason}){way_on}.")
+        way_on = "close the quote, or give --quote none if quotes are letters in this file"
+    return InputError(f"{name}: cannot be read as a CSV table ({reason}); {way_on}.")
 
 
 def _encoding_error(name, encoding):
     """The InputError about bytes that are not of the encoding: another one, or a few mistakes."""
     # Without mistakes of its own this one reads on, and counts them.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    line, right, block = 1, 0, b""
+    line, right, above, block = 1, 0, 0, b""
     with opened(name) as (file, _):
         while block := file.read(1 << 22):
             before, mistake, after = decoder.decode(block).partition("\ufffd")
             line += before.count("\n")
-            right += sum(map(len, NOT_ASCII.findall(before + after)))
+            above = right + sum(map(len, NOT_ASCII.findall(before)))
+            right = above + sum(map(len, NOT_ASCII.findall(after)))
             if mistake:
                 break
-    if codecs.lookup(encoding).name == "utf-8" and right > 10 * (1 + after.count("\ufffd")):
+    mixed = above >= MIXED or right > 10 * (1 + after.count("\ufffd"))
+    if codecs.lookup(encoding).name == "utf-8" and mixed:
         return InputError(
-            f"{name}: line {line} holds a byte that is not utf-8, as the rest of the file is; "
-            "correct it."
+            f"{name}: line {line} holds a byte that is not utf-8, as other lines are; "
+            "correct it, and write the whole file in one encoding."
         )
     try:
         block.decode("cp1252")

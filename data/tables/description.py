@@ -1,5 +1,6 @@
 """What is told about a split: the range and the groups of each part, and what may flatter."""
 
+import re
 import shlex
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from data.tables.disk import blocks_of
 
 PARTS = ("train", "validation", "test")
+CODE = re.compile("[A-Z]{2}")  # of a country or state
 FAR_FROM_A_TENTH = (0.05, 0.2)  # of the rows
 
 
@@ -39,17 +41,36 @@ def notes_on_missing_targets(table, target, split, kept_out):
 
     Args:
         target: `data.tables.target.TargetColumn`.
-        kept_out: function that gives the texts that are taken for missing in its first rows.
+        kept_out: function of a column -> the texts in its first rows that are taken for missing.
     """
     left_out = table.rows - sum(map(len, split.values()))
     if not left_out:
         return []
     note = f"{left_out:,} rows have no '{target.column}' and are left out"
-    texts = kept_out() if target.task != "regression" else []
+    texts = kept_out(target.column) if target.task != "regression" else []
     if texts:
         column = shlex.quote(target.column)
         note += f", as those of {quoted(texts)}; to make classes of these: --keep-na {column}"
     return [note + "."]
+
+
+def notes_on_country_codes(table, roles, saved, kept_out):
+    """Columns in which NA may be Namibia, or North America, list of str.
+
+    Args:
+        roles: dict of column -> `data.tables.roles.Role`; saved: columns whose categories a set
+            has settled; kept_out: as above.
+    """
+    notes = []
+    for column, role in roles.items():
+        if role.role == "categorical" and column not in saved:
+            texts = table.dictionaries[column]
+            if len(texts) > 1 and all(map(CODE.fullmatch, texts)) and "NA" in kept_out(column):
+                notes.append(
+                    f"'{column}': cells with 'NA' are taken as missing; if it is a category: "
+                    f"--keep-na {shlex.quote(column)}."
+                )
+    return notes
 
 
 def quoted(texts, most=5):

@@ -23,6 +23,8 @@ class Dialect:
         notations: dict of column -> Notation, where it is not the plain one.
         sheet: of a workbook; None for its only one.
         sql: the table of a database, or a SELECT.
+        part: what the rows are: "data", "validation", "test", or "new" ones to predict. All but the
+            first have to be written as that has told.
     """
 
     separator: str | None = None
@@ -33,6 +35,7 @@ class Dialect:
     notations: dict = field(default_factory=dict)
     sheet: str | None = None
     sql: str | None = None
+    part: str = "data"
 
     @property
     def quoting(self):

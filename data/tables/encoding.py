@@ -91,6 +91,16 @@ class Vocabulary:
         return np.fromiter((rows.get(text, UNSEEN) for text in texts), "int32", len(texts))
 
 
+def embedding_rows(values, row_of_text):
+    """Rows of an embedding, int32 [rows], for a pandas.Categorical whose categories are text.
+
+    Args:
+        row_of_text: of `Vocabulary.row_of_texts`.
+    """
+    found = [row_of_text.get(text, UNSEEN) for text in values.categories]
+    return np.array([*found, MISSING], "int32")[values.codes]
+
+
 @dataclass
 class Target:
     """What is predicted, and how the network's outputs become predictions.

@@ -13,7 +13,6 @@ as they are in the file: None or NaN for missing, text as it stands ("007" stays
 mean is found out here, in one way for all formats.
 """
 
-import difflib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,13 +21,14 @@ import pandas as pd
 
 from data import InputError
 from data.tables import arrow, delimited, fetched, openml, parquet, records, workbook
-from data.tables.columns import check_distinct
+from data.tables.columns import check_distinct, nearest
 from data.tables.compressed import COMPRESSED
 from data.tables.dialect import USUAL
 from data.tables.sql import is_database
 from data.tables.values import to_categories, to_dates, to_numbers, without_texts
 
 READERS = (delimited, parquet, arrow, records, workbook)
+READ = {"numeric": to_numbers, "date": to_dates}
 READER_OF = {ending: reader for reader in READERS for ending in reader.ENDINGS}
 
 # A wide table is read in shorter pieces, so that memory holds as many values, not as many rows.
@@ -121,14 +121,13 @@ def as_columns(frame, roles, dialect, name, first_row=0):
     Args:
         name: of what holds them, for messages; first_row: the number of the frame's first row.
     """
-    columns = {}
+    columns, learned = {}, dialect.part != "data"
     for column, role in roles.items():
         values = without_texts(frame[column], dialect.na_values_of(column))
         where = f"{name}: the {role} column '{column}'"
-        if role == "numeric":
-            columns[column] = to_numbers(values, where, first_row, dialect.notation(column))
-        elif role == "date":
-            columns[column] = to_dates(values, where, first_row, dialect.notation(column))
+        if role in READ:
+            notation = dialect.notation(column)
+            columns[column] = READ[role](values, where, first_row, notation, learned)
         else:
             columns[column] = to_categories(values, name, column)
     return columns
@@ -142,10 +141,7 @@ def check_present(columns, present, where):
     """
     for column in columns:
         if column not in present:
-            others = [str(name) for name in present if name not in columns]
-            near = difflib.get_close_matches(column, others, 1, 0.5)
-            alike = [name for name in others if name.lower() == column.lower()]
-            hint = (alike or near or [None])[0]
+            hint = nearest(column, [str(name) for name in present if name not in columns])
             way_out = f"did you mean '{hint}'? rename it" if hint else "add it"
             raise InputError(f"{where}: the column '{column}' is missing; {way_out}.")
 

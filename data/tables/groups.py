@@ -1,5 +1,7 @@
 """Groups of rows that are to stay together, such as those of a customer."""
 
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +23,13 @@ class Groups:
         column: the column that tells.
         values: Column of float64, NaN for missing.
         distinct: float64, the values that occur, ascending: value `distinct[i]` is group i.
+        kept_out: function of a column -> the texts in it that are taken for missing.
     """
 
     column: str
     values: Column
     distinct: np.ndarray
+    kept_out: Callable
 
     def __len__(self):
         return len(self.distinct)
@@ -35,10 +39,10 @@ class Groups:
         return np.searchsorted(self.distinct, self.values[row_ids])
 
 
-def groups_of(table, column):
+def groups_of(table, column, kept_out):
     """The groups that a column makes of the rows of a table, None for no column.
 
-    Two spellings of one number (7, 7.0) are one group.
+    Two spellings of one number (7, 7.0) are one group. `kept_out`: see `Groups`.
     """
     if column is None:
         return None
@@ -46,14 +50,15 @@ def groups_of(table, column):
         texts, codes = table.texts(column)
         vocabulary = fit_vocabulary(column, texts, np.ones(len(texts)), table.types.get(column))
         lookup = np.append(vocabulary.find(texts).astype("float64"), np.nan)
-        return Groups(column, Column(table.codes, codes.j, lookup), np.unique(lookup[:-1]))
+        values = Column(table.codes, codes.j, lookup)
+        return Groups(column, values, np.unique(lookup[:-1]), kept_out)
     values = table.values(column if column in table.numeric else elapsed_column(column))
     found, waiting = np.empty(0), []
     for block in blocks_of(values):
         waiting.append(np.unique(block[~np.isnan(block)]))
         if sum(map(len, waiting)) > len(found):  # so that each value is sorted few times
             found, waiting = np.unique(np.concatenate([found, *waiting])), []
-    return Groups(column, values, np.unique(np.concatenate([found, *waiting])))
+    return Groups(column, values, np.unique(np.concatenate([found, *waiting])), kept_out)
 
 
 def check_groups(groups, given, table):
@@ -69,9 +74,13 @@ def check_groups(groups, given, table):
         for rows in blocks_of(row_ids):
             missing = np.isnan(groups.values[rows])
             if missing.any():
+                way_on = "fill it"
+                if texts := groups.kept_out(groups.column):
+                    option = f"--keep-na {shlex.quote(groups.column)}"
+                    way_on += f", give {option} if {texts[0]!r} is a group,"
                 raise InputError(
                     f"{where} is missing in row {table.place(rows[np.argmax(missing)])[1]} of "
-                    f"{option_of(part)}; fill it or group by another column."
+                    f"{option_of(part)}; {way_on} or group by another column."
                 )
             here[groups.find(rows)] = True
         if shared := np.count_nonzero(here & seen):
@@ -92,8 +101,8 @@ def random_positions(groups, row_ids, seed):
     for rows in blocks_of(row_ids):
         np.add.at(counts, groups.find(rows), 1)
     positions = np.random.default_rng(seed).permutation(len(groups)) + len(row_ids)
-    heavy = counts > HEAVY * len(row_ids)
-    positions[heavy] = len(row_ids) - counts[heavy]
+    heavy = np.flatnonzero(counts > HEAVY * len(row_ids))
+    positions[heavy[np.argsort(-counts[heavy], kind="stable")]] = np.arange(len(heavy))
     return positions.astype("uint64")
 
 

@@ -263,7 +263,9 @@ def _without_doubt(readings, texts):
 def _are_days(texts):
     """Whether numbers are days without marks between year, month and day, such as 20241231."""
     texts = [text.removesuffix(".0") for text in texts]
-    return len(texts) > 2 and all(map(DAY.fullmatch, texts)) and date_readings(texts)[""].all()
+    if len(texts) < 3 or not all(map(DAY.fullmatch, texts)):
+        return False
+    return date_readings(texts).get("", np.zeros(1)).all()  # 20230230 is none
 
 
 def kind(texts, declared=None):

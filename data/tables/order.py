@@ -15,6 +15,7 @@ from data.tables.notation import PLAIN
 from data.tables.numbers import read_numbers
 from data.tables.recognition import settle
 from data.tables.timestamps import date_readings, read_dates
+from data.tables.values import open_order
 
 MONTHS = (
     "jan(uary)?", "feb(ruary)?", "mar(ch)?", "apr(il)?", "may", "june?", "july?", "aug(ust)?",
@@ -137,11 +138,8 @@ def text_order(column, values):
 def _days(where, values):
     """Days since 1970, NaN for what is no date."""
     if len(values.date_readings) > 1:
-        orders = " or ".join(each.notation.date_order for each in values.date_readings)
-        raise InputError(
-            f"{where} holds dates that can be read in two ways, such as {values.texts[0]!r}; give "
-            f"--date-order {orders}, or write them as YYYY-MM-DD."
-        )
+        orders = [each.notation.date_order for each in values.date_readings]
+        raise open_order(where, values.texts[0], orders)
     _, dates = read_dates(values.texts, values.dates.notation.date_order)
     return (dates - np.datetime64("1970-01-01", "s")) / np.timedelta64(1, "D")
 

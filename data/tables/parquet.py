@@ -31,14 +31,34 @@ def chunks(name, roles, dialect, rows):
     with _opened(name) as file:
         done, total = 0, max(file.metadata.num_rows, 1)
         inside = [column for column in roles if column in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=rows, columns=inside):
-            done += batch.num_rows
-            frame = to_frame(batch) if inside else pd.DataFrame(index=range(batch.num_rows))
+        for table in _so_many(file.iter_batches(batch_size=rows, columns=inside), rows):
+            done += table.num_rows
+            frame = to_frame(table) if inside else pd.DataFrame(index=range(table.num_rows))
             for key, value in _partition(name).items():
                 if key in roles and key not in inside:
                     codes = [0 if value is not None else -1] * len(frame)
                     frame[key] = pd.Categorical.from_codes(codes, [value or ""])
             yield frame, done / total
+
+
+def _so_many(batches, rows):
+    """Arrow tables of exactly so many rows, but for the last.
+
+    Where batches end depends on the columns that are asked for; two readers of one file would not
+    keep pace.
+    """
+    import pyarrow
+
+    kept, waiting = [], 0
+    for batch in batches:
+        kept.append(batch)
+        waiting += batch.num_rows
+        while waiting >= rows:
+            table = pyarrow.Table.from_batches(kept)
+            kept, waiting = table.slice(rows).to_batches(), waiting - rows
+            yield table.slice(0, rows)
+    if waiting:
+        yield pyarrow.Table.from_batches(kept)
 
 
 def files_in(folder):

@@ -2,7 +2,7 @@
 
 from data import InputError
 from data.tables.notation import PLAIN, Notation
-from data.tables.values import open_century
+from data.tables.values import open_century, open_order
 
 # Where these stand at a number a comma groups its digits: nobody writes three decimals of them.
 COMMA_GROUPS = {"$", "US$", "USD", "£", "GBP"}
@@ -109,11 +109,8 @@ def notations(sample, storage):
 
 def _open_question(column, role, values, readings):
     if role == "date":
-        orders = " or ".join(each.notation.date_order for each in readings)
-        return InputError(
-            f"'{column}' holds dates that can be read in two ways, such as "
-            f"{values.present[0]!r}; give --date-order {orders}, or write them as YYYY-MM-DD."
-        )
+        orders = [each.notation.date_order for each in readings]
+        return open_order(f"'{column}'", values.present[0], orders)
     grouped = next(each.notation for each in readings if each.notation.thousands)
     mark = grouped.thousands
     text = next(text for text in values.present if mark in text)

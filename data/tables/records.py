@@ -8,7 +8,7 @@ import re
 import pandas as pd
 
 from data import InputError
-from data.tables.compressed import DAMAGED, opened
+from data.tables.compressed import DAMAGED, WAY_ON, opened
 
 ENDINGS = (".jsonl", ".ndjson", ".json")
 FIRST_RECORDS = 10_000  # by which columns and types are known
@@ -25,14 +25,19 @@ def column_names(name, dialect=None):
 
 
 def declared_types(name, dialect=None):
-    """JSON tells text from numbers, and nested values from both."""
+    """JSON tells text from numbers, and nested values from both.
+
+    A number with a fraction leaves no doubt about its point, as 1.234 does in text.
+    """
     types = {}
     for record in _first_records(name):
         for column, value in record.items():
             if isinstance(value, (dict, list)):
                 types[column] = "compound"
-            elif isinstance(value, str):
-                types.setdefault(column, "str")
+            elif isinstance(value, str) and types.get(column) != "compound":
+                types[column] = "str"
+            elif isinstance(value, float):
+                types.setdefault(column, "float")
     return types
 
 
@@ -99,4 +104,4 @@ def _records(name):
         if isinstance(error, InputError):
             raise
         reason = str(error).strip(" .\n").partition("\n")[0]
-        raise InputError(f"{name}: cannot be read as JSON in UTF-8 ({reason}).") from None
+        raise InputError(f"{name}: cannot be read as JSON in UTF-8 ({reason}); {WAY_ON}.") from None

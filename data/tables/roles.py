@@ -4,7 +4,6 @@ The rules were tried on many public tables (see `decide`). Each can be overridde
 column in --categorical, --numeric, --dates or --drop.
 """
 
-import difflib
 import re
 import shlex
 from dataclasses import dataclass
@@ -12,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from data import InputError
+from data.tables.columns import nearest
 from data.tables.kinds import FEW, LEADING_ZERO
+from data.tables.scaling import are_told_apart, fit_numeric
 from data.tables.values import not_a_number
 
 # So few distinct integers (`FEW`), each coming so often, are codes whatever they are called.
 OFTEN = 5
 FEW_INTEGERS = "few integers"
+LONG_CODE = 5  # digits that all integers of a column have where they may well be codes
 # Values that hardly repeat identify rows; nothing can be learned about values seen once.
 NEAR_UNIQUE = 0.5
 CODES = {"id", "code", "zip", "zipcode", "postcode", "postal", "key", "sku", "plz", "nr", "no"}
@@ -98,15 +100,29 @@ def decide(name, values):
         return Role("categorical", "text", f"is taken as text: {mixture}." if mixture else "")
     if named:
         return Role("categorical", "integers named as codes", overrule="--numeric")
+    return _decide_by_values(name, values, written)
+
+
+def _decide_by_values(name, values, written):
+    """The role of a column of integers, of whose name nothing can be told; see `decide`."""
+    distinct, rows = values.distinct, values.rows
     if distinct <= FEW and rows >= OFTEN * distinct:
         return Role("categorical", FEW_INTEGERS, overrule="--numeric")
     numbers = values.as_numbers()
+    if 2 * distinct <= rows and not are_told_apart(fit_numeric(name, numbers, 0), numbers):
+        return Role(
+            "categorical", "integers close together",
+            "is taken as codes: its numbers lie closer together than float32 can tell apart.",
+        )  # fmt: skip
     low, high = numbers.min(), numbers.max()
     shares = values.present_counts / values.present_counts.sum()
     evenness = -(shares * np.log(shares)).sum() / np.log(max(distinct, 2))
     if low in (0, 1) and distinct > 0.95 * (high - low + 1) and evenness > 0.95:
         return Role("categorical", "integers that number things", overrule="--numeric")
-    return Role("numeric", f"integers{written}")
+    # As numbers of accounts do: as many digits each, and each comes often.
+    digits = {len(text.removesuffix(".0")) for text in values.present}
+    alike = len(digits) == 1 and min(digits) >= LONG_CODE and rows >= OFTEN * distinct
+    return Role("numeric", f"integers{written}", overrule="--categorical" if alike else "")
 
 
 def words_of(name):
@@ -268,9 +284,7 @@ def notes_on(roles):
 def check_column(columns, column, option):
     """Raise InputError, with the nearest name, unless the table has the column."""
     if column not in columns:
-        near = difflib.get_close_matches(column, list(columns), 1, 0.5)
-        lower = [c for c in columns if c.lower() == column.lower()]
-        hint = (lower or near or [None])[0]
+        hint = nearest(column, list(columns))
         raise InputError(
             f"{option}: the table has no column '{column}'; "
             + (f"did you mean '{hint}'?" if hint else f"it has {_listed(list(columns))}.")
@@ -333,9 +347,10 @@ def task_of(target, values, task="auto"):
             "correct it, name it in --na-values, or give --task multiclass."
         )
     if task == "binary" and distinct > 2:
+        other = "multiclass" if likely_task(values) == "multiclass" else "regression"
         raise InputError(
-            f"--task binary: the target '{target}' has {distinct:,} distinct values; "
-            "use --task multiclass."
+            f"--task binary: the target '{target}' has {distinct:,} distinct values; use --task "
+            f"{other}."
         )
     task = likely_task(values) if task == "auto" else task
     if task == "multiclass" and distinct > max(2, NEAR_UNIQUE * values.rows):

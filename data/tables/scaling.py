@@ -1,6 +1,7 @@
 """Numbers, scaled robustly and cut into bins: fitted on training rows, applied to any."""
 
 import math
+import shlex
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,23 +90,33 @@ def as_float32(numbers):
     return nearest
 
 
-def check_told_apart(numeric, numbers):
-    """Refuse a column whose numbers lie so close together that float32 loses what they say.
+def are_told_apart(numeric, numbers):
+    """Whether float32 moves no number by more than a hundredth of the column's spread.
 
     Args:
-        numeric: Numeric of the column; numbers: float64, those of training rows as they stand.
-
-    Raises:
-        InputError: float32 moves a number by more than a hundredth of the column's spread.
+        numeric: Numeric of the column; numbers: float64 as they stand.
     """
     nearest = as_float32(numbers)
     numbers, nearest = numbers[np.isfinite(nearest)], nearest[np.isfinite(nearest)]
     away = np.maximum(np.abs(numbers - numeric.center), numeric.scale)
-    if len(numbers) and (np.abs(numbers - nearest) / away).max() > TOLD_APART:
+    # Beyond 2^53 whole numbers have been moved before, by float64.
+    moved = np.maximum(np.abs(numbers - nearest), np.spacing(np.abs(numbers)))
+    return bool((moved <= TOLD_APART * away).all())
+
+
+def check_told_apart(numeric, numbers, where):
+    """Refuse a column whose numbers lie so close together that float32 loses what they say.
+
+    Args:
+        numeric, numbers: as for `are_told_apart`; where: how the message begins.
+    """
+    if not are_told_apart(numeric, numbers):
+        column = shlex.quote(numeric.column)
+        least = int(numbers[np.isfinite(as_float32(numbers))].min())
         raise InputError(
-            f"--numeric: the numbers of '{numeric.column}' lie closer together than float32, in "
-            f"which Keras computes, can tell apart; subtract {np.round(numbers.min()):.15g} from "
-            "them, or name the column in --categorical or --drop."
+            f"{where}: the numbers of '{numeric.column}' lie closer together than float32, in "
+            f"which Keras computes, can tell apart; give --categorical {column} if they are codes, "
+            f"else subtract {least} from them, or --drop {column}."
         )
 
 

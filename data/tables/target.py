@@ -46,13 +46,13 @@ def target_storage(sample, task):
     return "numeric" if numbers and likely == "regression" else "categorical"
 
 
-def read_target(table, column, task, dialect=USUAL, kept_out=list):
+def read_target(table, column, task, dialect=USUAL, kept_out=lambda column: []):
     """The target of a table: TargetColumn.
 
     Args:
         table: `data.tables.cache.Table`; task: "auto" or what is asked for;
         dialect: `data.tables.dialect.Dialect`, how its numbers are written.
-        kept_out: function that gives the texts in it that are taken for missing.
+        kept_out: function of a column -> the texts in it that are taken for missing.
 
     Raises:
         InputError: it cannot be learned; see `data.tables.roles.task_of`. Or a number is too large.
@@ -65,7 +65,7 @@ def read_target(table, column, task, dialect=USUAL, kept_out=list):
     texts, codes = table.texts(column)
     declared = table.types.get(column)
     values = Values(texts, codes, declared)
-    if values.distinct < 2 and (missing := kept_out()):
+    if values.distinct < 2 and (missing := kept_out(column)):
         raise InputError(
             f"--target: the column '{column}' has fewer than two classes, as {missing[0]!r} is "
             f"taken for missing; give --keep-na {column} to make it a class, or name another."

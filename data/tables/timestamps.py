@@ -32,6 +32,8 @@ FORMS = tuple(
         rf"(?P<year>\d{{4}})[ /.-]*{MONTH}[ /.-]*(?P<day>\d{{1,2}})",
     )
 )
+# ISO 8601: a sign after the day begins an offset, which may have two digits only.
+WITHOUT_ZONE = r"\d{4}-\d\d-\d\d(?:[^+-]*[^+\-A-Za-z\])])?$"
 NOTHING = (0, 0, 0, 0, False, 0, 0)
 
 
@@ -131,9 +133,7 @@ def read_dates(texts, order=""):
         texts: list of str; order: of day, month and year where only that tells them apart.
     """
     index = pd.Index(texts, dtype=object)
-    zoned = index.str.contains(r"\d(?:Z|[+-]\d\d:?\d\d)$|[A-Za-z\])]$").astype(bool)
-    plain = index.str.contains(r"^\d{4}-\d\d-\d\d").astype(bool) & ~zoned
-    if plain.all():  # ISO 8601 without a zone, many times as fast
+    if index.str.match(WITHOUT_ZONE).all():  # many times as fast
         dates = pd.to_datetime(index, errors="coerce", format="ISO8601")
         dates = dates.to_numpy().astype("datetime64[s]")
         return dates, dates

@@ -44,12 +44,13 @@ def without_texts(values, texts):
     return values.mask(values.isin([*texts, *numbers] if values.dtype == object else texts))
 
 
-def to_numbers(values, where="the column", first_row=0, notation=PLAIN):
+def to_numbers(values, where="the column", first_row=0, notation=PLAIN, learned=False):
     """One column as float64 [rows], missing and blank values as NaN.
 
     Args:
         where: how a message begins; first_row: the number of the first of these rows.
-        notation: `data.tables.notation.Notation`, how the numbers are written where they are text.
+        notation: `data.tables.notation.Notation`, how those numbers are written that are text.
+        learned: whether other rows have told this, which these have to follow.
 
     Raises:
         InputError: a value is no number; it names the first.
@@ -57,13 +58,16 @@ def to_numbers(values, where="the column", first_row=0, notation=PLAIN):
     if pd.api.types.is_float_dtype(values.dtype):
         return values.to_numpy("float64", na_value=np.nan)
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise InputError(f"{where} holds dates; name it in --dates or --drop.")
+        way_on = "in training it held numbers" if learned else "name it in --dates or --drop"
+        raise InputError(f"{where} holds dates; {way_on}.")
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == bool:
         values = values.astype(object)
-    numbers = np.full(len(values), np.nan)
-    if notation == PLAIN or pd.api.types.is_numeric_dtype(values.dtype):
+    numbers, plain = np.full(len(values), np.nan), values
+    if notation != PLAIN and values.dtype == object:  # numbers among them are what they are
+        plain = values.where([not isinstance(value, str) for value in values], None)
+    if notation == PLAIN or plain is not values or pd.api.types.is_numeric_dtype(values.dtype):
         try:
-            numbers = pd.to_numeric(values, errors="coerce").to_numpy("float64", na_value=np.nan)
+            numbers = pd.to_numeric(plain, errors="coerce").to_numpy("float64", na_value=np.nan)
         except TypeError:
             raise InputError(f"{where} holds lists or other compound values; --drop it.") from None
     unread = np.flatnonzero(np.isnan(numbers) & values.notna().to_numpy())
@@ -76,7 +80,10 @@ def to_numbers(values, where="the column", first_row=0, notation=PLAIN):
         wrong = np.isnan(found) & np.array([bool(text.strip()) for text in texts], bool)
         if wrong.any():
             at = int(np.argmax(wrong[categories.codes]))
-            raise not_a_number(where, categories[at], first_row + int(unread[at]))
+            row = first_row + int(unread[at])
+            if learned:
+                raise _not_as_learned(where, categories[at], row, notation)
+            raise not_a_number(where, categories[at], row)
     return numbers
 
 
@@ -94,6 +101,16 @@ def not_a_number(where, text, row, what="number", marks=()):
         f"{where} holds {text[:40]!r} in row {row}, which is no {what}; correct it{form}, give "
         f"{option} if it stands for a missing value, or name the column in "
         "--categorical or --drop."
+    )
+
+
+def _not_as_learned(where, text, row, notation, what="number"):
+    """The same about rows that have to be written as those that a model has learned from."""
+    form = "as YYYY-MM-DD" if what == "date" else "so"
+    known = "numbers such as 1234.5" if what == "number" and notation == PLAIN else f"{what}s"
+    return InputError(
+        f"{where} holds {text[:40]!r} in row {row}; in training it held {known}{notation}: write "
+        f"it {form}, or leave it empty if it is missing."
     )
 
 
@@ -119,45 +136,59 @@ class Dates:
         return len(self.local)
 
 
-def to_dates(values, where="the column", first_row=0, notation=PLAIN):
+def to_dates(values, where="the column", first_row=0, notation=PLAIN, learned=False):
     """One column as `Dates`.
 
     Args:
         where: how a message begins; first_row: the number of the first of these rows.
         notation: `data.tables.notation.Notation`; without an order of day, month and year the
             values must tell it.
+        learned: as for `to_numbers`.
 
     Raises:
         InputError: a value is no date, or could be two (01/02/2024); it names the first.
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        zone = getattr(values.dtype, "tz", None)
+        zone = values.dt.tz
         utc = values if zone is None else values.dt.tz_convert("UTC").dt.tz_localize(None)
         local = values if zone is None else values.dt.tz_localize(None)
         return Dates(local.to_numpy("datetime64[s]"), utc.to_numpy("datetime64[s]"))
     categories = to_categories(values)
     texts = categories.categories.tolist()
-    local, utc = read_dates(texts, notation.date_order or _order_of(texts, where))
+    local, utc = read_dates(texts, notation.date_order or _order_of(texts, where, learned))
     wrong = np.isnat(local) & np.array([bool(text.strip()) for text in texts], bool)
     wrong = np.append(wrong, False)[categories.codes]  # -1 is missing, not wrong
     if wrong.any():
         row = int(np.argmax(wrong))
-        if date_readings([categories[row]], any_century=True):
-            raise open_century(f"{where}, row {first_row + row},", categories[row])
-        raise not_a_number(where, categories[row], first_row + row, "date")
+        text, row = categories[row], first_row + row
+        if date_readings([text], any_century=True) and not date_readings([text]):
+            raise open_century(f"{where}, row {row},", text, learned)
+        if learned:
+            raise _not_as_learned(where, text, row, notation, "date")
+        raise not_a_number(where, text, row, "date")
     nothing = np.datetime64("NaT")
     return Dates(*(np.append(dates, nothing)[categories.codes] for dates in (local, utc)))
 
 
-def open_century(where, text):
+def open_century(where, text, learned=False):
     """The InputError about years of two digits, of dates that may lie ahead or long ago."""
+    others = "" if learned else ", or name the column in --categorical or --drop"
     return InputError(
         f"{where} holds dates whose century is open, such as {text[:40]!r}; write years with "
-        "four digits, or name the column in --categorical or --drop."
+        f"four digits{others}."
     )
 
 
-def _order_of(texts, where):
+def open_order(where, text, orders, learned=False):
+    """The InputError about dates such as 01/02/2024; orders: those in which all can be read."""
+    others = "" if learned else f"give --date-order {' or '.join(orders)}, or "
+    return InputError(
+        f"{where} holds dates that can be read in two ways, such as {text[:40]!r}; {others}write "
+        "them as YYYY-MM-DD."
+    )
+
+
+def _order_of(texts, where, learned):
     """The order of day, month and year that most dates have; "" where they tell it themselves."""
     if all(map(YEAR_FIRST.match, texts)):
         return ""
@@ -165,10 +196,7 @@ def _order_of(texts, where):
     most = max((fits.sum() for fits in readings.values()), default=0)
     orders = [order for order, fits in readings.items() if fits.sum() == most]
     if len(orders) > 1:
-        raise InputError(
-            f"{where} holds dates that can be read in two ways, such as {texts[0]!r}; give "
-            f"--date-order {' or '.join(orders)}, or write them as YYYY-MM-DD."
-        )
+        raise open_order(where, texts[0], orders, learned)
     return orders[0] if orders else ""
 
 

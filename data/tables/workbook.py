@@ -8,11 +8,12 @@ import warnings
 import pandas as pd
 
 from data import InputError
-from data.tables.compressed import DAMAGED
+from data.tables.compressed import DAMAGED, WAY_ON
 from data.tables.values import as_text
 
 ENDINGS = (".xlsx", ".xlsm")
 FIRST_ROWS = 30  # among which a title above the names stands out
+TYPED_ROWS = 1000  # by which columns of numbers are known
 ZEROS = re.compile("0+")  # a number format that shows 7 as 007
 
 
@@ -21,9 +22,16 @@ def column_names(name, dialect):
         return _header(name, sheet)
 
 
-def declared_types(name, dialect=None):
-    """A cell has a type, a column has none."""
-    return {}
+def declared_types(name, dialect):
+    """A cell has a type, a column has none; but the point of a number with a fraction is no mark
+    of thousands, as it may be in text."""
+    with _opened(name, dialect.sheet) as sheet:
+        names = _header(name, sheet)
+        sheet.reset_dimensions()
+        rows = itertools.islice(sheet.iter_rows(values_only=True), 1, 1 + TYPED_ROWS)
+        columns = zip(names, itertools.zip_longest(*rows), strict=False)
+        kinds = {column: {type(value) for value in values} for column, values in columns}
+    return {c: "float" for c, found in kinds.items() if float in found <= {float, int, type(None)}}
 
 
 def chunks(name, roles, dialect, rows):
@@ -94,4 +102,4 @@ def _opened(name, wanted):
         raise
     except (*DAMAGED, KeyError, TypeError, SyntaxError) as error:  # a SyntaxError is one of XML
         reason = str(error).strip(" .\n").partition("\n")[0]
-        raise InputError(f"{name}: cannot be read as a workbook ({reason}).") from None
+        raise InputError(f"{name}: cannot be read as a workbook ({reason}); {WAY_ON}.") from None
