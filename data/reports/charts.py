@@ -88,9 +88,11 @@ def dots(x, y, colour, name=None, size=3, tips=None):
 
 def boxes(x0, x1, y0, y1, colour, name=None, shades=None, texts=None, tips=None):
     """Rectangles: bars, or cells whose shade (0 to 1) tells a share, with texts in them; those
-    whose edges are not finite are left out."""
+    whose edges are not finite are left out. None where all are."""
     edges = np.array([x0, x1, y0, y1], dtype=float)
     kept = np.isfinite(edges).all(axis=0)
+    if not kept.any():
+        return None
     x0, x1, y0, y1 = edges[:, kept].tolist()
     texts, tips = (some and list(itertools.compress(some, kept)) for some in (texts, tips))
     shades = None if shades is None else np.round(shades, 3)[kept].tolist()
