@@ -84,7 +84,7 @@ def test_all_is_on_the_disk_before_the_set_is_in_place(pair, tmp_path):
     """A power loss after the exchange finds every byte; this also where no set is underneath."""
     carried = Pair(forks(), tmp_path)
     carried.options[SECOND][1] = pair.output
-    carried.options[SECOND] += carried.options[FIRST][:4]
+    carried.options[SECOND] += carried.options[FIRST][:6]
     for one, script in ((pair, FIRST), (pair, SECOND), (carried, SECOND)):
         operations = one.run(script, 2).operations
         staging = one.output.parent / f".{one.output.name}" / "staging"

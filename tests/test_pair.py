@@ -272,28 +272,28 @@ def test_validation_rows_are_judged_at_the_best_epoch(binary, multiclass, tmp_pa
             assert saved == pytest.approx(lowest, rel=1e-4)
 
 
-def test_few_rows_go_on_with_the_validation_rows_unless_they_would_overfit(regression, tmp_path):
+def test_where_categories_are_rare_the_last_fit_starts_anew_on_all_rows(regression):
     metrics = read_json(regression.model / "metrics.json")
-    assert metrics["last_fit_epochs_with_validation_rows"] == 1  # a third of the three
+    best = int(pd.read_csv(regression.model / "history.csv")["val_loss"].argmin()) + 1
+    assert metrics["last_fit_epochs_with_validation_rows"] == best
+    assert f"last fit: anew for {best} epochs, validation rows included" in regression.second.stdout
+
+
+@pytest.mark.parametrize("target", ["y", "yes"])
+def test_few_rows_go_on_with_the_validation_rows_unless_they_would_overfit(target, tmp_path):
+    """Of hardly any signal the loss is soon at its lowest: classes do not go on then."""
     random = np.random.default_rng(2)
-    shop, effects = random.integers(0, 60, 600), random.normal(0, 0.7, 60)
-    table = pd.DataFrame({"shop": shop, "y": effects[shop] + random.normal(size=600)})
-    options = ["--data", write(table, tmp_path / "noisy.csv"), "--target", "y"]
-    options += [
-        "--categorical",
-        "shop",
-        "--epochs",
-        20,
-        "--output",
-        tmp_path / "noisy",
-        "--no-report",
-    ]
-    succeeded(call("build_embeddings.py", *options))
-    options = ["--embeddings", tmp_path / "noisy", "--fine-tune", "--no-report"]
+    shop, effects = random.integers(0, 6, 600), random.normal(0, 0.7, 6)
+    table = pd.DataFrame({"shop": shop.astype(str), "y": effects[shop] + random.normal(size=600)})
+    path = write(table.assign(yes=table["y"] > 0)[["shop", target]], tmp_path / "noisy.csv")
+    options = ["--epochs", 20, "--no-report", "--output", tmp_path / "noisy"]
+    succeeded(call("build_embeddings.py", "--data", path, "--target", target, *options))
     result = succeeded(call("build_embed_model.py", *options))
     losses = pd.read_csv(tmp_path / "noisy" / "embed_model" / "history.csv")["val_loss"]
-    assert 3 <= losses.argmin() + 1 < 16
-    assert "last fit" not in result.stdout
+    best = int(losses.argmin()) + 1
+    assert 3 <= best < 16
+    said = f"last fit: on for {best // 3} epochs, validation rows included"
+    assert (said in result.stdout) == (target == "y") == ("last fit" in result.stdout)
 
 
 def test_it_learns(task):
