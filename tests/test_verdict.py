@@ -426,9 +426,10 @@ def test_a_column_that_few_rows_cannot_judge_is_not_called_useless():
     found = pd.DataFrame({
         "column": ["store", "price", "day", "noise"], "importance": [0.5, 0.11, 0.02, 0.0],
         "low": [0.4, -0.1, -0.01, -0.001], "high": [0.6, 0.3, 0.05, 0.001],
-        "share": [1.0, 0.22, 0.04, 0.0], "rows": 500, "std": 0.0, "repeats": 5,
+        "share": [1.0, 0.22, 0.04, 0.0], "distinct": 9, "rows": 500, "std": 0.0, "repeats": 5,
     })  # fmt: skip
     assert unimportant(found) == ["noise"]
+    assert unimportant(found.assign(distinct=[9, 9, 9, 1])) == []  # such as the year of later rows
     text = importance_report(found)["text"]
     assert text.startswith(
         "store matters most. Without noise the model is no worse. For price and day these 500 rows "
@@ -455,6 +456,7 @@ def test_importance_finds_what_tells_and_takes_a_date_as_one():
     expected = 2 * np.var(dataset.encoded.codes(dataset.split["test"])[:, 0]) / 9
     assert found["importance"][0] == pytest.approx(expected, rel=0.1)
     assert found["low"][0] < found["importance"][0] < found["high"][0]
+    assert found["distinct"][0] == 10 and (found["distinct"] > 1).all()
     assert unimportant(found) == ["noise"]
     report = importance_report(found)
     assert report["order"] == found["column"].tolist()

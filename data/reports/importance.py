@@ -55,7 +55,8 @@ def permutation_importance(dataset, predict, groups, seed=0):
     Returns:
         DataFrame, the most important first: column; importance, the mean growth of the loss over
         five shuffles; low and high, its 95 % interval over test rows; std, its standard deviation
-        over the shuffles; share, importance as a share of the loss; rows and repeats.
+        over the shuffles; share, importance as a share of the loss; distinct, how many values these
+        rows have; rows and repeats.
     """
     random, target = np.random.default_rng(seed), dataset.encoding.target
     most = min(MOST_ROWS, max(500, MOST_PREDICTIONS // (REPEATS * len(groups))))
@@ -79,6 +80,7 @@ def permutation_importance(dataset, predict, groups, seed=0):
         growth = after - before
         by_row = growth.mean(axis=0)
         mean, half = by_row.mean(), half_width(by_row, together)
+        values = [codes[:, in_codes], *([] if numbers is None else [numbers[:, in_numbers]])]
         lines.append(
             {
                 "column": column,
@@ -87,6 +89,7 @@ def permutation_importance(dataset, predict, groups, seed=0):
                 "high": mean + half,
                 "std": growth.mean(axis=1).std(),
                 "share": mean / max(before.mean(), 1e-300),
+                "distinct": len(pd.DataFrame(np.hstack(values)).drop_duplicates()),
                 "rows": len(rows),
                 "repeats": REPEATS,
             }
@@ -121,10 +124,12 @@ def write_importance(folder, importance):
 def unimportant(importance):
     """Columns without which the model is no worse, list of str, the least important last.
 
-    Their interval holds 0 and nothing that matters: one that holds more tells of too few rows.
+    Their interval holds 0 and nothing that matters: one that holds more tells of too few rows. Test
+    rows that all have one value, such as the last year, cannot tell either.
     """
-    _, high = _share_interval(importance)
-    return importance["column"][(importance["low"] <= 0) & (high < TELLS)].tolist()
+    low, high = _share_interval(importance)
+    differ = importance["distinct"] > 1
+    return importance["column"][(low <= 0) & (high < TELLS) & differ].tolist()
 
 
 def _share_interval(importance):
