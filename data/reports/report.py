@@ -31,7 +31,7 @@ NEIGHBOURS = 8
 NAME_LENGTH = 400  # characters of a category
 ERRORS_SHOWN = 10  # of those, in the page
 FILES = {
-    "embed_model/model.keras": "the final model, complete: it takes raw rows",
+    "embed_model/model.keras": "the final model, complete: texts and numbers in",
     "embeddings.npz": "the vectors as arrays",
     "vectors": "the vectors as tables, a CSV for each column",
     "pictures": "the pictures of this page, as PNG and SVG",
