@@ -360,7 +360,8 @@ def learn_from_validation_rows(network, history, how, fresh, dataset, recipe, la
     recipe = replace(recipe, epochs=epochs, planned=planned, learning_rate=rate)
     how = how | {"rows": dataset.rows_of("train", "validation"), "validate": False}
     train(learning, dataset, recipe, label=label, **how | {"seed": how["seed"] + 1})
-    network.set_weights(learning.get_weights())
+    if anew:
+        network.set_weights(learning.get_weights())
     return epochs
 
 

@@ -163,8 +163,8 @@ def positive(kind):
 
     def convert(text):
         with contextlib.suppress(ValueError):
-            if 0 < kind(text) < float("inf"):
-                return kind(text)
+            if 0 < (value := kind(text)) < float("inf"):
+                return value
         whole = "a whole number" if kind is int else "a number"
         raise argparse.ArgumentTypeError(f"give {whole} above 0, not '{text}'")
 
@@ -174,8 +174,8 @@ def positive(kind):
 def seed_number(text):
     """An argparse type: a whole number that NumPy and Keras take as a seed."""
     with contextlib.suppress(ValueError):
-        if 0 <= int(text) < 2**32:
-            return int(text)
+        if 0 <= (value := int(text)) < 2**32:
+            return value
     raise argparse.ArgumentTypeError(f"give a whole number from 0 to {2**32 - 1}, not '{text}'")
 
 

@@ -22,6 +22,8 @@ from data.reports.peers import LINEAR, NOTHING, TREES, peer_predictions, peers_n
 from data.reports.verdict import EMBEDDINGS, dominance, judge
 from data.tables.dataset import read_dataset
 from data.tables.encoding import Target, Vocabulary
+from data.tables.groups import groups_of
+from data.tables.order import order_of
 from data.tables.scaling import Numeric
 from data.tables.settings import RECORDED
 from data.training.scoring import relative_error, score
@@ -43,7 +45,15 @@ def make_dataset(target=REGRESSION, rows=3000, roles=None, **settings):
     parts = np.split(np.arange(rows), [rows // 2, rows // 4 * 3])
     names = ["tells", "noise", "day_month", "day_week"]
     columns = {name: SimpleNamespace(role="categorical") for name in ("tells", "noise")}
-    train = values[parts[0]]
+    train, table = values[parts[0]], make_table(rows)
+    settings = {
+        "seed": 0,
+        "split_by": None,
+        "group": None,
+        "test_data": [],
+        "validation_data": [],
+        "dates": ["day"],
+    } | settings
     return SimpleNamespace(
         encoding=SimpleNamespace(
             vocabularies=[Vocabulary(n, "int", list(range(10))) for n in names],
@@ -54,17 +64,11 @@ def make_dataset(target=REGRESSION, rows=3000, roles=None, **settings):
         target=values,
         prior=train.mean() if target.task == "regression" else np.bincount(train) / len(train),
         split=dict(zip(("train", "validation", "test"), parts, strict=True)),
-        settings={
-            "seed": 0,
-            "split_by": None,
-            "group": None,
-            "test_data": [],
-            "validation_data": [],
-            "dates": ["day"],
-        }
-        | settings,
+        settings=settings,
         roles=roles or columns | {"day": SimpleNamespace(role="date")},
-        table=make_table(rows),
+        order=order_of(table, settings),
+        groups=groups_of(table, settings["group"], lambda column: []),
+        table=table,
     )
 
 
@@ -258,7 +262,7 @@ def test_one_row_that_carries_the_error_is_told_and_does_not_decide():
     dataset.target[test[7]] = 4000.0
     actual = dataset.target[test]
     predicted = both(np.where(actual == 4000.0, 12.0, actual + 0.5))
-    (sentence, *_) = hangs_on(dataset, predicted, scores(150.0, 140.0), history(), "tells")
+    (sentence, *_) = hangs_on(dataset, predicted, scores(150.0, 140.0), history())
     assert "One test row of 750 carries 100% of the squared error" in sentence
     assert f"row {test[7]} " in sentence and "0.5" in sentence
     found = judge_alone(REGRESSION, actual, predicted, {NOTHING: nothing(actual)})
@@ -276,13 +280,13 @@ def test_what_a_result_hangs_on():
     predicted = np.full((200, 2), 0.5)
     metrics = {"test": {"log_loss": 0.7}, "validation": {"log_loss": 0.4}}
     metrics["baseline"] = {"log_loss": 0.9}
-    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9), "tells"))
+    text = " ".join(hangs_on(dataset, predicted, metrics, history(0.2, 0.9)))
     for words in ("200 test rows only", "fewer than 30 test rows: yes", "dates (day)",
                   "noise (100%)", "It overfits", "0.7 on test rows and 0.4"):  # fmt: skip
         assert words in text
     dataset = make_dataset(split_by="day")
     predicted = both(dataset.target[2250:])
-    assert hangs_on(dataset, predicted, scores(1.0, 1.1), history(), "tells") == []
+    assert hangs_on(dataset, predicted, scores(1.0, 1.1), history()) == []
 
 
 def test_a_column_that_tells_the_target_itself_is_named():
@@ -354,7 +358,7 @@ def test_columns_to_drop_come_beside_those_that_are_dropped(given):
 def test_why_test_rows_are_worse_than_validation_rows(settings, why):
     dataset = make_dataset(**settings)
     predicted = both(dataset.target[dataset.split["test"]])
-    assert why in hangs_on(dataset, predicted, scores(2.0, 1.0), history(), "tells")[-1]
+    assert why in hangs_on(dataset, predicted, scores(2.0, 1.0), history())[-1]
 
 
 def test_a_comparison_does_not_choose_by_the_test_rows():

@@ -31,29 +31,29 @@ def explains_all(metrics):
     return (test["r2"] or 0) > 1 - SQUARES_LEFT
 
 
-def hangs_on(dataset, predicted, metrics, history, column):
+def hangs_on(dataset, predicted, metrics, history, leak=None):
     """What a result depends on, list of sentences.
 
     Args:
-        predicted: of all test rows; metrics: dict with "test", "validation" and "baseline".
+        predicted: of all test rows; metrics: dict with "test" and "validation".
         history: DataFrame of the training, one row an epoch.
-        column: the most important one.
+        leak: a column that may tell the target itself, or None.
     """
     found = [
-        _all_explained(metrics, column),
+        _leak(leak),
         _dominant_rows(dataset, predicted),
         _few_rows(dataset),
         _few_of_a_class(dataset),
         _random_though_dated(dataset),
         _unknown_categories(dataset),
         _overfitted(history),
-        None if explains_all(metrics) else _drifted(dataset, metrics),
+        None if leak else _drifted(dataset, metrics),
     ]
     return [sentence for sentence in found if sentence]
 
 
-def _all_explained(metrics, column):
-    if not explains_all(metrics):
+def _leak(column):
+    if column is None:
         return None
     return (
         f"Almost nothing is left to explain. If '{column}' is known only afterwards, leave it out: "
@@ -231,10 +231,11 @@ def command_of(script, arguments, option=None, *values):
     Columns for --drop come beside those that are dropped already. An address of a database comes
     without its password, which is given in the environment.
     """
-    arguments = [_bare(argument) for argument in arguments]
-    for place, argument in enumerate(arguments):
-        if argument.startswith(f"{option}="):
-            arguments[place : place + 1] = argument.split("=", 1)
+    arguments = [
+        part
+        for argument in map(_bare, arguments)
+        for part in (argument.split("=", 1) if argument.startswith(f"{option}=") else [argument])
+    ]
     if option in arguments:
         start = arguments.index(option)
         stop = start + 1

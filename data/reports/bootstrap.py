@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.tables.groups import groups_of
-from data.tables.order import order_of
-
 DRAWS = 1000
 MOST_GROUPS = 2000  # more are drawn in so many bundles, made up at random
 FEW_GROUPS = 10  # fewer do not tell how much groups differ
@@ -46,16 +43,11 @@ def drawn_together(dataset, rows):
     Returns:
         (int64 [n], the group of each row; a note on the intervals, one or two sentences)
     """
-    settings, together, narrow = dataset.settings, "", ""
-    values = groups = np.arange(len(rows))
-    if column := settings["group"]:
-        values = groups_of(dataset.table, column).values[rows]
-    elif column := settings["split_by"]:
-        order = order_of(dataset.table, settings)
-        values = order.values[rows]
-        if order.shown == "date":
+    groups, together, narrow = np.arange(len(rows)), "", ""
+    if alike := dataset.groups or dataset.order:
+        values, column = alike.values[rows], alike.column
+        if alike is dataset.order and alike.shown == "date":
             values, column = np.floor(values), "day"
-    if column:
         distinct, found = np.unique(values, return_inverse=True)
         if len(distinct) >= FEW_GROUPS:
             groups, together = found, f", those of the same {column} together"

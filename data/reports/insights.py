@@ -106,9 +106,8 @@ def write_insights(folder, run, manifest):
     importance = permutation_importance(
         run.dataset, run.predict, column_groups(run.dataset, run.numbers)
     )
-    column = importance["column"][0]
-    verdict, peers = verdict_on(run, column)
-    leak = column if advice.explains_all(run.metrics) else None
+    leak = importance["column"][0] if advice.explains_all(run.metrics) else None
+    verdict, peers = verdict_on(run, leak)
     embedded = {v.column for v in run.dataset.encoding.vocabularies}
     useless = [column for column in unimportant(importance) if column in embedded]
     rate = float(run.history["learning_rate"].max()) if len(run.history) else 0.0
@@ -156,11 +155,11 @@ def test_dates(dataset):
     return None
 
 
-def verdict_on(run, column):
+def verdict_on(run, leak):
     """The verdict with what it depends on, and the scores of the peers.
 
     Args:
-        column: the most important one.
+        leak: a column that may tell the target itself, or None.
 
     Returns:
         (dict: see `judge`, with "hangs_on"; dict of peer -> scores)
@@ -178,7 +177,7 @@ def verdict_on(run, column):
     numbers = bool(dataset.encoding.numerics)
     note, predicted = f"{note} {peers_note(dataset)}", run.predicted[position]
     verdict = judge(target, actual, predicted, others, run.name, numbers, groups, note)
-    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history, column)
+    verdict["hangs_on"] = advice.hangs_on(dataset, run.predicted, run.metrics, run.history, leak)
     return verdict, scores
 
 

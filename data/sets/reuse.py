@@ -7,11 +7,7 @@ from data import InputError
 from data.cli import SAVED, output_folder
 from data.progress import show_note
 from data.sets.loading import read_set
-from data.sets.manifest import (
-    recorded_table,
-    saved_settings,
-    saved_vocabulary,
-)
+from data.sets.manifest import recorded_table, saved_settings, saved_vocabulary
 from data.tables.settings import given, settings_of
 
 

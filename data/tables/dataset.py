@@ -32,9 +32,9 @@ from data.tables.encoding import (
     fit_vocabulary,
 )
 from data.tables.formats import column_names, declared_types, first_rows
-from data.tables.groups import groups_of
+from data.tables.groups import Groups, groups_of
 from data.tables.kinds import FEW, Values
-from data.tables.order import order_of
+from data.tables.order import Order, order_of
 from data.tables.recognition import notations, settle
 from data.tables.scaling import as_float32, check_told_apart, fit_numeric
 from data.tables.sources import (
@@ -68,6 +68,8 @@ class Dataset:
         settings: dict, how the table was read; the manifest's "options".
         sources: dict of part -> list of {"path", "sha256"}.
         roles: dict of column -> `data.tables.roles.Role`.
+        order: `data.tables.order.Order` of --split-by, groups: `data.tables.groups.Groups` of
+            --group, or None.
         split_lines: list of str, what each part of an ordered or grouped split holds.
         notes: list of str, what was done about the odd things that were met.
         seconds: dict of "read" and "encode".
@@ -81,6 +83,8 @@ class Dataset:
     settings: dict
     sources: dict
     roles: dict
+    order: Order | None
+    groups: Groups | None
     split_lines: list
     notes: list
     seconds: dict
@@ -128,8 +132,8 @@ def read_dataset(
     kept_out = partial(_texts_kept_out, files["data"], dialect)
     target = read_target(table, settings["target"], settings["task"], dialect, kept_out)
     order, groups = order_of(table, settings), groups_of(table, settings["group"], kept_out)
-    by = {"order": order, "groups": groups, "seed": settings["seed"]}
-    split = split_rows(table, target.values, **by, stratify=target.task != "regression")
+    by, is_class = {"order": order, "groups": groups}, target.task != "regression"
+    split = split_rows(table, target.values, **by, seed=settings["seed"], stratify=is_class)
     notes = roles.notes_on(assigned) + notes_on_missing_targets(table, target, split, kept_out)
     notes += notes_on_country_codes(table, assigned, vocabularies, kept_out)
     notes += notes_on_split(table, split, order, groups, assigned)
@@ -150,6 +154,7 @@ def read_dataset(
         settings=settings | _settled(assigned, dialect, target.task),
         sources={part: fingerprint(names, dialect) for part, names in files.items()},
         roles=assigned,
+        **by,
         split_lines=split_lines(split, order, groups),
         notes=notes,
         seconds={"read": read - started, "encode": time.monotonic() - read},

@@ -39,7 +39,7 @@ class Groups:
         return np.searchsorted(self.distinct, self.values[row_ids])
 
 
-def groups_of(table, column, kept_out=lambda column: []):
+def groups_of(table, column, kept_out):
     """The groups that a column makes of the rows of a table, None for no column.
 
     Two spellings of one number (7, 7.0) are one group. `kept_out`: see `Groups`.
